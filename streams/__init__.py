@@ -1,0 +1,1 @@
+"""The pipeline: decode, join, gauge, alerts, the transactional log, the worker and the commands."""
