@@ -1,0 +1,223 @@
+"""The transactional log: the one interface through which the pipeline touches Kafka.
+
+Two implementations keep the same promises and pass the same conformance suite: `KafkaLog` (confluent-kafka) and
+`MemoryLog` (in memory; it can be told to fail). The errors, drawn as a tree; client errors are translated to them
+in one place:
+
+    LogError
+    ├── Unreachable         no broker answers, or it refuses us before we could ask          exit 3
+    ├── Refused             authorization or authentication                                  exit 3
+    ├── TopicMissing        a topic that must exist does not                                 exit 3
+    ├── Fenced              a newer instance took our name                                   exit 4
+    ├── MembershipLost      this member is no longer in its group: abort, drop, rejoin
+    ├── Retriable           the same call again
+    ├── Abortable           abort, then the same outputs and offsets again
+    ├── UnknownOutcome      a commit was sent and its result is not known: ask, never guess
+    └── ProducerFatal       this producer is of no more use: a new one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from streams.records import Headers, OutputRecord, RecordBatch, TopicPartition
+
+
+class LogError(Exception):
+    """Base of everything the log raises; `code` is Kafka's error name where there is one."""
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Unreachable(LogError): ...
+
+
+class Refused(LogError): ...
+
+
+class TopicMissing(LogError): ...
+
+
+class Fenced(LogError): ...
+
+
+class MembershipLost(LogError): ...
+
+
+class Retriable(LogError): ...
+
+
+class Abortable(LogError): ...
+
+
+class UnknownOutcome(LogError): ...
+
+
+class ProducerFatal(LogError): ...
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A committed offset (the next to read) and its metadata, at most 4,095 bytes of UTF-8."""
+
+    offset: int
+    metadata: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMetadata:
+    """A membership as of the moment it was taken: what fences a transaction. `opaque` is the client's own."""
+
+    group_id: str
+    member_id: str
+    generation: int
+    instance_id: str | None
+    opaque: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """A topic as the broker describes it."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str]
+
+
+class RebalanceListener(Protocol):
+    """Called from inside `Consumer.poll`, on the caller's thread."""
+
+    def on_assigned(self, partitions: Sequence[TopicPartition]) -> None: ...
+
+    def on_revoked(self, partitions: Sequence[TopicPartition]) -> None: ...
+
+    def on_lost(self, partitions: Sequence[TopicPartition]) -> None: ...
+
+
+class Consumer(Protocol):
+    """A member of a group. Reads committed records only. Never commits: offsets go with transactions."""
+
+    def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None: ...
+
+    def poll(self, max_records: int, timeout: float) -> list[RecordBatch]:
+        """At most max_records records within timeout seconds, one batch a partition."""
+        ...
+
+    def assignment(self) -> list[TopicPartition]: ...
+
+    def pause(self, partitions: Sequence[TopicPartition]) -> None: ...
+
+    def resume(self, partitions: Sequence[TopicPartition]) -> None: ...
+
+    def seek(self, partition: TopicPartition, offset: int) -> None: ...
+
+    def position(self, partition: TopicPartition) -> int | None: ...
+
+    def at_end(self, partition: TopicPartition) -> bool:
+        """Whether everything readable of the partition has been handed out, as of the last fetch (no request)."""
+        ...
+
+    def lag(self, partition: TopicPartition) -> int | None: ...
+
+    def committed(
+        self, partitions: Sequence[TopicPartition], timeout: float
+    ) -> dict[TopicPartition, Committed | None]:
+        """A stable read: waits for a predecessor's open transaction instead of missing its offsets."""
+        ...
+
+    def group_metadata(self) -> GroupMetadata:
+        """Raises MembershipLost where the member has never joined (negative generation)."""
+        ...
+
+    def close(self, *, leave: bool = True) -> None:
+        """leave=False keeps a static member's place in the group."""
+        ...
+
+
+class Producer(Protocol):
+    """A transactional producer; one transaction at a time."""
+
+    def init_transactions(self, timeout: float) -> None: ...
+
+    def begin(self) -> None: ...
+
+    def produce(self, record: OutputRecord, on_delivery: Callable[[int], None] | None = None) -> None:
+        """Queue a record; on_delivery gets its offset at the latest when commit returns."""
+        ...
+
+    def send_offsets(
+        self, offsets: Mapping[TopicPartition, Committed], group: GroupMetadata, timeout: float
+    ) -> None:
+        """Refuses (MembershipLost) metadata with a negative generation, and partitions outside `owned` if the
+        caller passes offsets of partitions it does not own: the broker checks neither."""
+        ...
+
+    def commit(self, timeout: float) -> None:
+        """Raises UnknownOutcome where the reply did not come."""
+        ...
+
+    def abort(self, timeout: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Reader(Protocol):
+    """Reads a range of one partition, outside any group: restores, commands, tests."""
+
+    def bounds(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
+        """(low watermark, end): the end is the last stable offset."""
+        ...
+
+    def read(self, partition: TopicPartition, start: int, end: int, timeout: float) -> Iterator[RecordBatch]:
+        """Committed records of [start, end). Ends when the position reaches end; raises Unreachable when
+        `timeout` seconds pass without progress, LogError when the low watermark is above start."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Admin(Protocol):
+    """What is needed to create, describe and trim topics."""
+
+    def describe(self, topics: Sequence[str], timeout: float) -> dict[str, TopicInfo | None]: ...
+
+    def create(
+        self,
+        name: str,
+        partitions: int,
+        config: Mapping[str, str],
+        replication_factor: int | None,
+        timeout: float,
+    ) -> None:
+        """No error where it is there already."""
+        ...
+
+    def delete_topics(self, topics: Sequence[str], timeout: float) -> None: ...
+
+    def delete_records_before(self, partition: TopicPartition, offset: int, timeout: float) -> None: ...
+
+    def offset_for_time(self, partition: TopicPartition, timestamp: int, timeout: float) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class Log(Protocol):
+    """Makes the four clients. All of them are closed by whoever asked for them."""
+
+    def consumer(self, group_id: str, instance_id: str | None) -> Consumer: ...
+
+    def producer(self, transactional_id: str) -> Producer: ...
+
+    def reader(self) -> Reader: ...
+
+    def admin(self) -> Admin: ...
+
+
+def headers_of(**values: str) -> Headers:
+    """Text headers as bytes."""
+    return tuple((name, value.encode()) for name, value in values.items())

@@ -1,0 +1,352 @@
+"""The outcomes topic's wire format: rows as columns, one Arrow IPC stream a message.
+
+The join stage writes it, the gauge stage folds it, and anyone may read it with pyarrow. A message holds rows of
+many models, in the order the join stage decided. Missing numbers are NaN, missing codes and numbers of rows are
+-1 (null strings, in Arrow). `Rows.strings` is the message's own table of strings; all code columns point into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from streams.records import Float64Array, Int32Array, Int64Array, UInt8Array
+
+FORMAT = 1
+NONE = -1
+
+
+class Kind(IntEnum):
+    """What a row is."""
+
+    PREDICTED = 0
+    """A prediction has arrived: features, attributions, latency; no label yet."""
+    OUTCOME = 1
+    """A prediction and the label that counts for it. `refers_to` is the row it replaces in place, or -1."""
+    RETRACTED = 2
+    """Takes back the outcome row `refers_to`; carries every old value."""
+    UNLABELLED = 3
+    """A prediction was let go without a label."""
+    COUNT = 4
+    """`amount` more of what `counter` names."""
+    TICK = 5
+    """`payload` is a Tick: the join task's watermark and clock."""
+    CONTROL = 6
+    """`payload` is a record of the control topic."""
+
+
+class Counter(IntEnum):
+    """What a COUNT row counts; the names are those of the metric event's `counts`."""
+
+    DUPLICATE_PREDICTIONS = 0
+    DUPLICATE_LABELS = 1
+    CORRECTED_LABELS = 2
+    WITHDRAWN_LABELS = 3
+    LATE_LABELS = 4
+    LATE_PREDICTIONS = 5
+    LOST_LABELS = 6
+    ORPHAN_LABELS = 7
+    TOMBSTONES = 8
+    MISPLACED = 9
+    DEAD_LETTERS = 10
+
+
+UNKNOWN_MODEL = "__unknown__"
+"""The model of counts that name none (orphan labels without a model, tombstones, dead letters)."""
+
+
+@dataclass(slots=True)
+class Listed:
+    """A list column: row i holds the entries offsets[i]:offsets[i + 1]. For a categorical feature `texts` is the
+    category's code and `values` NaN; for a number `texts` is -1; missing: NaN and -1."""
+
+    offsets: Int32Array
+    names: Int32Array
+    values: Float64Array
+    texts: Int32Array
+
+    @classmethod
+    def empty(cls, rows: int) -> Listed:
+        """No entries for any of `rows` rows."""
+        none = np.empty(0, np.int32)
+        return cls(np.zeros(rows + 1, np.int32), none, np.empty(0, np.float64), none)
+
+    def take(self, index: Int64Array) -> Listed:
+        """The rows of `index`, in its order."""
+        lengths = np.diff(self.offsets)[index]
+        offsets = np.zeros(len(index) + 1, np.int32)
+        np.cumsum(lengths, out=offsets[1:])
+        # entry j of the result comes from the start of its row, plus its place in that row
+        shift = np.repeat(self.offsets[index] - offsets[:-1], lengths)
+        entries = np.arange(offsets[-1], dtype=np.int32) + shift
+        return Listed(offsets, self.names[entries], self.values[entries], self.texts[entries])
+
+
+_INT64 = (
+    "number",
+    "refers_to",
+    "timestamp",
+    "label_timestamp",
+    "prediction_offset",
+    "label_offset",
+    "amount",
+)
+_FLOAT64 = ("prediction", "label", "score", "weight", "latency")
+_CODES = ("model", "version", "variant", "prediction_text", "label_text")
+_UINT8 = ("kind", "counter", "failed")
+_LISTS = ("features", "attributions", "scores")
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows as columns; every array has the same length n. Code columns point into `strings` (-1 is null).
+
+    A class is a number (`prediction`, `label`: 1, 1.0, true and "1" are the number 1) or, where it is not the
+    canonical text of a number, a text (`prediction_text`, `label_text`; the number is then NaN). `score` is the
+    probability of the positive class; `scores` lists {class: probability} where the event gave a map.
+    `segments` has a row of codes for each configured segment key, in `segment_keys` order.
+    """
+
+    strings: list[str]
+    segment_keys: tuple[str, ...]
+    kind: UInt8Array
+    counter: UInt8Array
+    failed: UInt8Array
+    number: Int64Array
+    refers_to: Int64Array
+    timestamp: Int64Array
+    label_timestamp: Int64Array
+    prediction_offset: Int64Array
+    label_offset: Int64Array
+    amount: Int64Array
+    prediction: Float64Array
+    label: Float64Array
+    score: Float64Array
+    weight: Float64Array
+    latency: Float64Array
+    model: Int32Array
+    version: Int32Array
+    variant: Int32Array
+    prediction_text: Int32Array
+    label_text: Int32Array
+    segments: Int32Array  # shape (len(segment_keys), n)
+    features: Listed
+    attributions: Listed
+    scores: Listed  # names are classes, values probabilities
+    payloads: dict[int, bytes] = field(default_factory=dict)  # of TICK and CONTROL rows, by row
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    @classmethod
+    def blank(cls, n: int, strings: list[str], segment_keys: tuple[str, ...] = ()) -> Rows:
+        """n rows with every column at its missing value, weight 1, kind PREDICTED."""
+        ints = {name: np.full(n, NONE, np.int64) for name in _INT64}
+        floats = {name: np.full(n, np.nan) for name in _FLOAT64}
+        floats["weight"] = np.ones(n)
+        codes = {name: np.full(n, NONE, np.int32) for name in _CODES}
+        small = {name: np.zeros(n, np.uint8) for name in _UINT8}
+        lists = {name: Listed.empty(n) for name in _LISTS}
+        segments = np.full((len(segment_keys), n), NONE, np.int32)
+        return cls(strings, segment_keys, **ints, **floats, **codes, **small, **lists, segments=segments)  # type: ignore[arg-type]
+
+    def take(self, index: Int64Array) -> Rows:
+        """The rows of `index`, in its order; the table of strings is shared."""
+        columns = {name: getattr(self, name)[index] for name in (*_INT64, *_FLOAT64, *_CODES, *_UINT8)}
+        lists = {name: getattr(self, name).take(index) for name in _LISTS}
+        payloads: dict[int, bytes] = {}
+        if self.payloads:
+            place = {int(old): new for new, old in enumerate(index)}
+            payloads = {place[row]: data for row, data in self.payloads.items() if row in place}
+        return Rows(
+            self.strings,
+            self.segment_keys,
+            **columns,
+            **lists,
+            segments=self.segments[:, index],
+            payloads=payloads,
+        )
+
+
+def encode(rows: Rows, join_task: int, commit: int) -> bytes:
+    """One message: an Arrow IPC stream of one record batch, its dictionaries cut down to the strings it uses."""
+    table = np.array(rows.strings, dtype=object)
+    fields: list[pa.Field] = []
+    arrays: list[pa.Array] = []
+
+    def add(name: str, array: pa.Array) -> None:
+        fields.append(pa.field(name, array.type))
+        arrays.append(array)
+
+    for name in (*_UINT8, *_INT64, *_FLOAT64):
+        add(name, pa.array(getattr(rows, name)))
+    for name in _CODES:
+        add(name, _dictionary(getattr(rows, name), table))
+    for key, codes in zip(rows.segment_keys, rows.segments, strict=True):
+        add(f"segment.{key}", _dictionary(codes, table))
+    for name in _LISTS:
+        listed: Listed = getattr(rows, name)
+        entries = pa.StructArray.from_arrays(
+            [_dictionary(listed.names, table), pa.array(listed.values), _dictionary(listed.texts, table)],
+            names=["name", "value", "text"],
+        )
+        add(name, pa.ListArray.from_arrays(pa.array(listed.offsets), entries))
+    add("payload", pa.array([rows.payloads.get(i) for i in range(len(rows))] if rows.payloads else
+                            pa.nulls(len(rows), pa.binary()), pa.binary()))  # fmt: skip
+    metadata = {
+        "streamgauge.format": str(FORMAT),
+        "streamgauge.join_task": str(join_task),
+        "streamgauge.commit": str(commit),
+    }
+    batch = pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _dictionary(codes: Int32Array, table: npt.NDArray[np.object_]) -> pa.DictionaryArray:
+    """The codes as a dictionary column that holds only the strings in use; -1 becomes null."""
+    used = np.zeros(len(table) + 1, np.int32)  # the last place is that of -1
+    used[codes] = 1
+    used[-1] = 0
+    names = np.flatnonzero(used[:-1])
+    used[names] = np.arange(len(names), dtype=np.int32)
+    missing = codes < 0
+    indices = pa.array(used[codes], mask=missing) if missing.any() else pa.array(used[codes])
+    return pa.DictionaryArray.from_arrays(indices, pa.array(table[names], pa.string()), safe=False)
+
+
+class FormatError(ValueError):
+    """A message of the outcomes topic that this version cannot read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A decoded message: its rows, the join task and the commit that wrote it."""
+
+    rows: Rows
+    join_task: int
+    commit: int
+
+
+def decode(data: bytes) -> Message:
+    """Read one message. Raises FormatError where it is not one of ours, or of a newer format."""
+    try:
+        reader = pa.ipc.open_stream(pa.py_buffer(data))
+        metadata = reader.schema.metadata or {}
+        version = int(metadata[b"streamgauge.format"])
+        join_task, commit = int(metadata[b"streamgauge.join_task"]), int(metadata[b"streamgauge.commit"])
+        if version > FORMAT:
+            raise FormatError(f"the outcomes topic holds format {version}; this version reads up to {FORMAT}")
+        batch = reader.read_next_batch()
+        return Message(_rows(batch), join_task, commit)
+    except (pa.ArrowException, KeyError, ValueError, StopIteration) as problem:
+        if isinstance(problem, FormatError):
+            raise
+        raise FormatError(f"not a message of an outcomes topic: {problem}") from problem
+
+
+def _rows(batch: pa.RecordBatch) -> Rows:
+    strings: list[str] = []
+    place: dict[str, int] = {}
+
+    def codes(column: pa.DictionaryArray) -> Int32Array:
+        names = column.dictionary.to_pylist()
+        local = np.full(len(names) + 1, NONE, np.int32)
+        for i, name in enumerate(names):
+            at = place.setdefault(name, len(strings))
+            if at == len(strings):
+                strings.append(name)
+            local[i] = at
+        indices = column.indices
+        index = indices.fill_null(-1) if indices.null_count else indices
+        found: Int32Array = local[index.to_numpy(zero_copy_only=False)]
+        return found
+
+    def listed(column: pa.ListArray) -> Listed:
+        entries = column.values
+        offsets = column.offsets.to_numpy()
+        return Listed(offsets, codes(entries.field(0)), entries.field(1).to_numpy(), codes(entries.field(2)))
+
+    segment_keys = tuple(
+        name.removeprefix("segment.") for name in batch.schema.names if name.startswith("segment.")
+    )
+    segments = [codes(batch.column(f"segment.{key}")) for key in segment_keys]
+    payload = batch.column("payload")
+    payloads: dict[int, bytes] = {}
+    if payload.null_count < len(payload):
+        payloads = {i: data for i, data in enumerate(payload.to_pylist()) if data is not None}
+    plain = {name: batch.column(name).to_numpy() for name in (*_UINT8, *_INT64, *_FLOAT64)}
+    return Rows(
+        strings,
+        segment_keys,
+        **plain,
+        **{name: codes(batch.column(name)) for name in _CODES},
+        **{name: listed(batch.column(name)) for name in _LISTS},
+        segments=np.stack(segments) if segments else np.empty((0, batch.num_rows), np.int32),
+        payloads=payloads,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The payload of a TICK row.
+
+    `watermark` is the join task's, in epoch milliseconds (None before it has one); `idle` says that all its
+    partitions are idle, so the gauge leaves it out; `clock` is the clock of the ticks, epoch milliseconds.
+    """
+
+    join_task: int
+    join_tasks: int
+    watermark: int | None
+    idle: bool
+    caught_up: bool
+    clock: int
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The payload of a CONTROL row: a record of the control topic. `value` None deletes."""
+
+    key: str
+    value: bytes | None
+    offset: int
+
+
+def concatenate(parts: Sequence[Rows]) -> Rows:
+    """The rows of all parts, in order. All parts must share one table of strings and the same segment keys."""
+    first = parts[0]
+    assert all(part.strings is first.strings and part.segment_keys == first.segment_keys for part in parts)
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in (*_INT64, *_FLOAT64, *_CODES, *_UINT8)
+    }
+    lists = {name: _concatenate_lists([getattr(part, name) for part in parts]) for name in _LISTS}
+    payloads: dict[int, bytes] = {}
+    start = 0
+    for part in parts:
+        payloads |= {start + row: data for row, data in part.payloads.items()}
+        start += len(part)
+    return Rows(
+        first.strings,
+        first.segment_keys,
+        **columns,
+        **lists,
+        segments=np.concatenate([part.segments for part in parts], axis=1),
+        payloads=payloads,
+    )
+
+
+def _concatenate_lists(parts: Sequence[Listed]) -> Listed:
+    starts = np.cumsum([0, *(part.offsets[-1] for part in parts)])
+    offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts, strict=False)]
+    return Listed(
+        np.concatenate([*offsets, starts[-1:]]).astype(np.int32),
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("names", "values", "texts")),
+    )
