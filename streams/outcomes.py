@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -146,19 +147,19 @@ class Rows:
     @classmethod
     def blank(cls, n: int, strings: list[str], segment_keys: tuple[str, ...] = ()) -> Rows:
         """n rows with every column at its missing value, weight 1, kind PREDICTED."""
-        ints = {name: np.full(n, NONE, np.int64) for name in _INT64}
-        floats = {name: np.full(n, np.nan) for name in _FLOAT64}
-        floats["weight"] = np.ones(n)
-        codes = {name: np.full(n, NONE, np.int32) for name in _CODES}
-        small = {name: np.zeros(n, np.uint8) for name in _UINT8}
-        lists = {name: Listed.empty(n) for name in _LISTS}
+        columns: dict[str, Any] = {name: np.full(n, NONE, np.int64) for name in _INT64}
+        columns |= {name: np.full(n, np.nan) for name in _FLOAT64}
+        columns |= {name: np.full(n, NONE, np.int32) for name in _CODES}
+        columns |= {name: np.zeros(n, np.uint8) for name in _UINT8}
+        columns |= {name: Listed.empty(n) for name in _LISTS}
+        columns["weight"] = np.ones(n)
         segments = np.full((len(segment_keys), n), NONE, np.int32)
-        return cls(strings, segment_keys, **ints, **floats, **codes, **small, **lists, segments=segments)  # type: ignore[arg-type]
+        return cls(strings, segment_keys, **columns, segments=segments)
 
     def take(self, index: Int64Array) -> Rows:
         """The rows of `index`, in its order; the table of strings is shared."""
-        columns = {name: getattr(self, name)[index] for name in (*_INT64, *_FLOAT64, *_CODES, *_UINT8)}
-        lists = {name: getattr(self, name).take(index) for name in _LISTS}
+        columns: dict[str, Any] = {name: getattr(self, name)[index] for name in (*_INT64, *_FLOAT64, *_CODES, *_UINT8)}
+        columns |= {name: getattr(self, name).take(index) for name in _LISTS}
         payloads: dict[int, bytes] = {}
         if self.payloads:
             place = {int(old): new for new, old in enumerate(index)}
@@ -167,7 +168,6 @@ class Rows:
             self.strings,
             self.segment_keys,
             **columns,
-            **lists,
             segments=self.segments[:, index],
             payloads=payloads,
         )
@@ -274,21 +274,19 @@ def _rows(batch: pa.RecordBatch) -> Rows:
         offsets = column.offsets.to_numpy()
         return Listed(offsets, codes(entries.field(0)), entries.field(1).to_numpy(), codes(entries.field(2)))
 
-    segment_keys = tuple(
-        name.removeprefix("segment.") for name in batch.schema.names if name.startswith("segment.")
-    )
+    segment_keys = tuple(name.removeprefix("segment.") for name in batch.schema.names if name.startswith("segment."))
     segments = [codes(batch.column(f"segment.{key}")) for key in segment_keys]
     payload = batch.column("payload")
     payloads: dict[int, bytes] = {}
     if payload.null_count < len(payload):
         payloads = {i: data for i, data in enumerate(payload.to_pylist()) if data is not None}
-    plain = {name: batch.column(name).to_numpy() for name in (*_UINT8, *_INT64, *_FLOAT64)}
+    columns: dict[str, Any] = {name: batch.column(name).to_numpy() for name in (*_UINT8, *_INT64, *_FLOAT64)}
+    columns |= {name: codes(batch.column(name)) for name in _CODES}
+    columns |= {name: listed(batch.column(name)) for name in _LISTS}
     return Rows(
         strings,
         segment_keys,
-        **plain,
-        **{name: codes(batch.column(name)) for name in _CODES},
-        **{name: listed(batch.column(name)) for name in _LISTS},
+        **columns,
         segments=np.stack(segments) if segments else np.empty((0, batch.num_rows), np.int32),
         payloads=payloads,
     )
@@ -323,11 +321,10 @@ def concatenate(parts: Sequence[Rows]) -> Rows:
     """The rows of all parts, in order. All parts must share one table of strings and the same segment keys."""
     first = parts[0]
     assert all(part.strings is first.strings and part.segment_keys == first.segment_keys for part in parts)
-    columns = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in (*_INT64, *_FLOAT64, *_CODES, *_UINT8)
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in (*_INT64, *_FLOAT64, *_CODES, *_UINT8)
     }
-    lists = {name: _concatenate_lists([getattr(part, name) for part in parts]) for name in _LISTS}
+    columns |= {name: _concatenate_lists([getattr(part, name) for part in parts]) for name in _LISTS}
     payloads: dict[int, bytes] = {}
     start = 0
     for part in parts:
@@ -337,7 +334,6 @@ def concatenate(parts: Sequence[Rows]) -> Rows:
         first.strings,
         first.segment_keys,
         **columns,
-        **lists,
         segments=np.concatenate([part.segments for part in parts], axis=1),
         payloads=payloads,
     )

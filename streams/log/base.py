@@ -124,9 +124,7 @@ class Consumer(Protocol):
 
     def lag(self, partition: TopicPartition) -> int | None: ...
 
-    def committed(
-        self, partitions: Sequence[TopicPartition], timeout: float
-    ) -> dict[TopicPartition, Committed | None]:
+    def committed(self, partitions: Sequence[TopicPartition], timeout: float) -> dict[TopicPartition, Committed | None]:
         """A stable read: waits for a predecessor's open transaction instead of missing its offsets."""
         ...
 
@@ -150,9 +148,7 @@ class Producer(Protocol):
         """Queue a record; on_delivery gets its offset at the latest when commit returns."""
         ...
 
-    def send_offsets(
-        self, offsets: Mapping[TopicPartition, Committed], group: GroupMetadata, timeout: float
-    ) -> None:
+    def send_offsets(self, offsets: Mapping[TopicPartition, Committed], group: GroupMetadata, timeout: float) -> None:
         """Refuses (MembershipLost) metadata with a negative generation, and partitions outside `owned` if the
         caller passes offsets of partitions it does not own: the broker checks neither."""
         ...
