@@ -99,7 +99,7 @@ _INT64 = (
 )
 _FLOAT64 = ("prediction", "label", "score", "weight", "latency")
 _CODES = ("model", "version", "variant", "prediction_text", "label_text")
-_UINT8 = ("kind", "counter", "failed")
+_UINT8 = ("kind", "counter", "failed", "early")
 _LISTS = ("features", "attributions", "scores")
 
 
@@ -110,6 +110,8 @@ class Rows:
     A class is a number (`prediction`, `label`: 1, 1.0, true and "1" are the number 1) or, where it is not the
     canonical text of a number, a text (`prediction_text`, `label_text`; the number is then NaN). `score` is the
     probability of the positive class; `scores` lists {class: probability} where the event gave a map.
+    `failed` is 1 where the prediction event carried an error; `early` is 1 on an outcome whose label was there before
+    its prediction, so that the prediction is the record that completed it (else the label is).
     `segments` has a row of codes for each configured segment key, in `segment_keys` order.
     """
 
@@ -118,6 +120,7 @@ class Rows:
     kind: UInt8Array
     counter: UInt8Array
     failed: UInt8Array
+    early: UInt8Array
     number: Int64Array
     refers_to: Int64Array
     timestamp: Int64Array
