@@ -19,6 +19,7 @@ import pyarrow as pa
 from streams.records import Float64Array, Int32Array, Int64Array, UInt8Array
 
 FORMAT = 1
+_MOST_ROWS = 1_000_000
 NONE = -1
 
 
@@ -186,23 +187,30 @@ def encode(rows: Rows, join_task: int, commit: int) -> bytes:
         fields.append(pa.field(name, array.type))
         arrays.append(array)
 
+    # A column that is missing everywhere is not written: most messages need half of the columns.
     for name in (*_UINT8, *_INT64, *_FLOAT64):
-        add(name, pa.array(getattr(rows, name)))
+        column = getattr(rows, name)
+        if not _missing(column, name):
+            add(name, pa.array(column))
     for name in _CODES:
-        add(name, _dictionary(getattr(rows, name), table))
+        codes = getattr(rows, name)
+        if (codes >= 0).any():
+            add(name, _dictionary(codes, table))
     for key, codes in zip(rows.segment_keys, rows.segments, strict=True):
         add(f"segment.{key}", _dictionary(codes, table))
     for name in _LISTS:
         listed: Listed = getattr(rows, name)
-        entries = pa.StructArray.from_arrays(
-            [_dictionary(listed.names, table), pa.array(listed.values), _dictionary(listed.texts, table)],
-            names=["name", "value", "text"],
-        )
-        add(name, pa.ListArray.from_arrays(pa.array(listed.offsets), entries))
-    add("payload", pa.array([rows.payloads.get(i) for i in range(len(rows))] if rows.payloads else
-                            pa.nulls(len(rows), pa.binary()), pa.binary()))  # fmt: skip
+        if len(listed.names):
+            entries = pa.StructArray.from_arrays(
+                [_dictionary(listed.names, table), pa.array(listed.values), _dictionary(listed.texts, table)],
+                names=["name", "value", "text"],
+            )
+            add(name, pa.ListArray.from_arrays(pa.array(listed.offsets), entries))
+    if rows.payloads:
+        add("payload", pa.array([rows.payloads.get(i) for i in range(len(rows))], pa.binary()))
     metadata = {
         "streamgauge.format": str(FORMAT),
+        "streamgauge.rows": str(len(rows)),
         "streamgauge.join_task": str(join_task),
         "streamgauge.commit": str(commit),
     }
@@ -211,6 +219,13 @@ def encode(rows: Rows, join_task: int, commit: int) -> bytes:
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _missing(column: npt.NDArray[Any], name: str) -> bool:
+    """Whether every value of the column is the one that `Rows.blank` gives it."""
+    if name in _FLOAT64 and name != "weight":
+        return bool(np.isnan(column).all())
+    return bool((column == (1 if name == "weight" else NONE if name in _INT64 else 0)).all())
 
 
 def _dictionary(codes: Int32Array, table: npt.NDArray[np.object_]) -> pa.DictionaryArray:
@@ -248,14 +263,14 @@ def decode(data: bytes) -> Message:
         if version > FORMAT:
             raise FormatError(f"the outcomes topic holds format {version}; this version reads up to {FORMAT}")
         batch = reader.read_next_batch()
-        return Message(_rows(batch), join_task, commit)
-    except (pa.ArrowException, KeyError, ValueError, StopIteration) as problem:
+        return Message(_rows(batch, int(metadata[b"streamgauge.rows"])), join_task, commit)
+    except (pa.ArrowException, OSError, KeyError, ValueError, StopIteration) as problem:
         if isinstance(problem, FormatError):
             raise
         raise FormatError(f"not a message of an outcomes topic: {problem}") from problem
 
 
-def _rows(batch: pa.RecordBatch) -> Rows:
+def _rows(batch: pa.RecordBatch, n: int) -> Rows:
     strings: list[str] = []
     place: dict[str, int] = {}
 
@@ -274,25 +289,29 @@ def _rows(batch: pa.RecordBatch) -> Rows:
 
     def listed(column: pa.ListArray) -> Listed:
         entries = column.values
-        offsets = column.offsets.to_numpy()
-        return Listed(offsets, codes(entries.field(0)), entries.field(1).to_numpy(), codes(entries.field(2)))
+        return Listed(
+            column.offsets.to_numpy(), codes(entries.field(0)), entries.field(1).to_numpy(), codes(entries.field(2))
+        )
 
-    segment_keys = tuple(name.removeprefix("segment.") for name in batch.schema.names if name.startswith("segment."))
-    segments = [codes(batch.column(f"segment.{key}")) for key in segment_keys]
-    payload = batch.column("payload")
-    payloads: dict[int, bytes] = {}
-    if payload.null_count < len(payload):
-        payloads = {i: data for i, data in enumerate(payload.to_pylist()) if data is not None}
-    columns: dict[str, Any] = {name: batch.column(name).to_numpy() for name in (*_UINT8, *_INT64, *_FLOAT64)}
-    columns |= {name: codes(batch.column(name)) for name in _CODES}
-    columns |= {name: listed(batch.column(name)) for name in _LISTS}
-    return Rows(
-        strings,
-        segment_keys,
-        **columns,
-        segments=np.stack(segments) if segments else np.empty((0, batch.num_rows), np.int32),
-        payloads=payloads,
-    )
+    present = dict(zip(batch.schema.names, batch.columns, strict=True))
+    if n != batch.num_rows and (present or not 0 <= n <= _MOST_ROWS):
+        raise FormatError("the number of rows is not that of the columns")
+    segment_keys = tuple(name.removeprefix("segment.") for name in present if name.startswith("segment."))
+    rows = Rows.blank(n, strings, segment_keys)
+    for name in (*_UINT8, *_INT64, *_FLOAT64):
+        if name in present:
+            setattr(rows, name, present[name].to_numpy())
+    for name in _CODES:
+        if name in present:
+            setattr(rows, name, codes(present[name]))
+    for i, key in enumerate(segment_keys):
+        rows.segments[i] = codes(present[f"segment.{key}"])
+    for name in _LISTS:
+        if name in present:
+            setattr(rows, name, listed(present[name]))
+    if "payload" in present:
+        rows.payloads = {i: data for i, data in enumerate(present["payload"].to_pylist()) if data is not None}
+    return rows
 
 
 @dataclass(frozen=True, slots=True)

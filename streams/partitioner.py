@@ -66,7 +66,7 @@ def partitions_of(data: UInt8Array, ends: Int64Array, partitions: int, partition
         found: Int32Array = _murmur2_partitions(data, ends, partitions)
         return found
     whole = data.tobytes()
-    starts = np.concatenate(([0], ends[:-1]))
+    starts = np.concatenate(([0], ends))[:-1]
     return np.array(
         [zlib.crc32(whole[start:end]) % partitions for start, end in zip(starts, ends, strict=True)], np.int32
     )
