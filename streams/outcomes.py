@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute
 
 from streams.records import Float64Array, Int32Array, Int64Array, UInt8Array
 
@@ -207,7 +208,7 @@ def encode(rows: Rows, join_task: int, commit: int) -> bytes:
             )
             add(name, pa.ListArray.from_arrays(pa.array(listed.offsets), entries))
     if rows.payloads:
-        add("payload", pa.array([rows.payloads.get(i) for i in range(len(rows))], pa.binary()))
+        add("payload", _payload_column(rows))
     metadata = {
         "streamgauge.format": str(FORMAT),
         "streamgauge.rows": str(len(rows)),
@@ -219,6 +220,16 @@ def encode(rows: Rows, join_task: int, commit: int) -> bytes:
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _payload_column(rows: Rows) -> pa.BinaryArray:
+    """The payloads as a binary column; a row without one has the empty value (no payload is empty)."""
+    offsets = np.zeros(len(rows) + 1, np.int32)
+    for row, data in rows.payloads.items():
+        offsets[row + 1] = len(data)
+    np.cumsum(offsets, out=offsets)
+    whole = b"".join(rows.payloads[row] for row in sorted(rows.payloads))
+    return pa.BinaryArray.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(offsets), pa.py_buffer(whole)])
 
 
 def _missing(column: npt.NDArray[Any], name: str) -> bool:
@@ -310,7 +321,8 @@ def _rows(batch: pa.RecordBatch, n: int) -> Rows:
         if name in present:
             setattr(rows, name, listed(present[name]))
     if "payload" in present:
-        rows.payloads = {i: data for i, data in enumerate(present["payload"].to_pylist()) if data is not None}
+        lengths = pa.compute.binary_length(present["payload"]).to_numpy(zero_copy_only=False)
+        rows.payloads = {int(row): present["payload"][row].as_py() for row in np.flatnonzero(lengths)}
     return rows
 
 
