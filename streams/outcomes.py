@@ -275,7 +275,7 @@ def decode(data: bytes) -> Message:
             raise FormatError(f"the outcomes topic holds format {version}; this version reads up to {FORMAT}")
         batch = reader.read_next_batch()
         return Message(_rows(batch, int(metadata[b"streamgauge.rows"])), join_task, commit)
-    except (pa.ArrowException, OSError, KeyError, ValueError, StopIteration) as problem:
+    except (pa.ArrowException, OSError, IndexError, KeyError, ValueError, StopIteration) as problem:
         if isinstance(problem, FormatError):
             raise
         raise FormatError(f"not a message of an outcomes topic: {problem}") from problem
