@@ -1,0 +1,57 @@
+# The few things one does with this repository. `make` alone says which.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+WORKERS ?= 2
+
+.PHONY: help install check format test demo bench schemas clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
+
+install: $(INSTALLED) ## .venv with the pinned packages and streamgauge itself
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@if command -v uv >/dev/null; then \
+	  test -x $(BIN)/python || uv venv --quiet --python '$(PYTHON)' .venv; \
+	  uv pip install --quiet --python $(BIN)/python --requirement requirements.lock; \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
+	else \
+	  test -x $(BIN)/python || '$(PYTHON)' -m venv .venv; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .; \
+	fi
+	@touch $@
+
+check: install ## lint, format, types, layers, deployment files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/python -m json.tool deploy/grafana/dashboards/streamgauge.json /dev/null
+
+format: install ## let ruff put things right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: install ## every test, those against a real Apache Kafka too
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+demo: install ## see it alive: a real model, a planted change, the alert
+	$(BIN)/streamgauge demo
+
+bench: install ## throughput and latency against the ceiling, in one run
+	$(BIN)/python -m tests.benchmarks.pipeline
+
+schemas: install ## write JSON Schema and AsyncAPI from the models
+	$(BIN)/streamgauge schemas export
+
+clean: ## forget the environment and every cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
