@@ -5,9 +5,10 @@ Two implementations keep the same promises and pass the same conformance suite: 
 in one place:
 
     LogError
-    ├── Unreachable         no broker answers, or it refuses us before we could ask          exit 3
+    ├── Unreachable         no broker answers in time                                        exit 3
     ├── Refused             authorization or authentication                                  exit 3
     ├── TopicMissing        a topic that must exist does not                                 exit 3
+    ├── OffsetOutOfRange    the records at a position are gone, or never were                exit 5
     ├── Fenced              a newer instance took our name                                   exit 4
     ├── MembershipLost      this member is no longer in its group: abort, drop, rejoin
     ├── Retriable           the same call again
@@ -42,6 +43,9 @@ class Refused(LogError): ...
 class TopicMissing(LogError): ...
 
 
+class OffsetOutOfRange(LogError): ...
+
+
 class Fenced(LogError): ...
 
 
@@ -70,12 +74,17 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class GroupMetadata:
-    """A membership as of the moment it was taken: what fences a transaction. `opaque` is the client's own."""
+    """A membership as of the moment it was taken: what fences a transaction.
+
+    `owned` is what the member was assigned then. The broker fences by member and generation, not by ownership, so
+    `Producer.send_offsets` refuses offsets of any other partition. `opaque` is the client's own.
+    """
 
     group_id: str
     member_id: str
     generation: int
     instance_id: str | None
+    owned: frozenset[TopicPartition] = frozenset()
     opaque: object = None
 
 
@@ -90,22 +99,36 @@ class TopicInfo:
 
 
 class RebalanceListener(Protocol):
-    """Called from inside `Consumer.poll`, on the caller's thread."""
+    """Called from inside `Consumer.poll`, on the caller's thread. An exception raised here leaves `poll`.
 
-    def on_assigned(self, partitions: Sequence[TopicPartition]) -> None: ...
+    Rebalances are eager: everything is revoked or lost, then everything is assigned.
+    """
 
-    def on_revoked(self, partitions: Sequence[TopicPartition]) -> None: ...
+    def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """All that is owned from now on; it may be nothing. Each hands out nothing before it was sought."""
+        ...
 
-    def on_lost(self, partitions: Sequence[TopicPartition]) -> None: ...
+    def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Still owned until this returns: a last commit would count."""
+        ...
+
+    def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """Owned by someone else already: a commit would be refused."""
+        ...
 
 
 class Consumer(Protocol):
-    """A member of a group. Reads committed records only. Never commits: offsets go with transactions."""
+    """A member of a group. Reads committed records only. Never commits: offsets go with transactions.
+
+    A partition hands out nothing between its assignment and its first `seek`: where to start is always said, never
+    defaulted. It joins the group at the first `poll`, and again, as a new member, where it was thrown out (on_lost).
+    """
 
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None: ...
 
     def poll(self, max_records: int, timeout: float) -> list[RecordBatch]:
-        """At most max_records records within timeout seconds, one batch a partition."""
+        """At most max_records records within timeout seconds, one batch a partition. Returns as soon as there is
+        something to hand out or the listener was called."""
         ...
 
     def assignment(self) -> list[TopicPartition]: ...
@@ -116,7 +139,9 @@ class Consumer(Protocol):
 
     def seek(self, partition: TopicPartition, offset: int) -> None: ...
 
-    def position(self, partition: TopicPartition) -> int | None: ...
+    def position(self, partition: TopicPartition) -> int | None:
+        """The next offset to be handed out: what to commit. None before the first seek."""
+        ...
 
     def at_end(self, partition: TopicPartition) -> bool:
         """Whether everything readable of the partition has been handed out, as of the last fetch (no request)."""
@@ -133,24 +158,29 @@ class Consumer(Protocol):
         ...
 
     def close(self, *, leave: bool = True) -> None:
-        """leave=False keeps a static member's place in the group."""
+        """Without calling the listener. leave=False keeps a static member's place in the group until its session
+        ends. Kafka's client decides the rest: a dynamic member leaves at once, a static one only by its session."""
         ...
 
 
 class Producer(Protocol):
-    """A transactional producer; one transaction at a time."""
+    """A transactional producer; one transaction at a time.
+
+    After Abortable: only abort. After ProducerFatal, Fenced or UnknownOutcome: only close.
+    """
 
     def init_transactions(self, timeout: float) -> None: ...
 
     def begin(self) -> None: ...
 
     def produce(self, record: OutputRecord, on_delivery: Callable[[int], None] | None = None) -> None:
-        """Queue a record; on_delivery gets its offset at the latest when commit returns."""
+        """Queue a record; on_delivery gets its offset at the latest when commit returns. A record that is too large
+        is refused at once (LogError, MSG_SIZE_TOO_LARGE) and leaves the transaction as it was."""
         ...
 
     def send_offsets(self, offsets: Mapping[TopicPartition, Committed], group: GroupMetadata, timeout: float) -> None:
-        """Refuses (MembershipLost) metadata with a negative generation, and partitions outside `owned` if the
-        caller passes offsets of partitions it does not own: the broker checks neither."""
+        """Refuses (MembershipLost) metadata with a negative generation and partitions outside `group.owned`: the
+        broker checks neither. MembershipLost from the broker needs an abort."""
         ...
 
     def commit(self, timeout: float) -> None:
@@ -171,7 +201,7 @@ class Reader(Protocol):
 
     def read(self, partition: TopicPartition, start: int, end: int, timeout: float) -> Iterator[RecordBatch]:
         """Committed records of [start, end). Ends when the position reaches end; raises Unreachable when
-        `timeout` seconds pass without progress, LogError when the low watermark is above start."""
+        `timeout` seconds pass without progress, OffsetOutOfRange when the low watermark is above start."""
         ...
 
     def close(self) -> None: ...
@@ -197,7 +227,9 @@ class Admin(Protocol):
 
     def delete_records_before(self, partition: TopicPartition, offset: int, timeout: float) -> None: ...
 
-    def offset_for_time(self, partition: TopicPartition, timestamp: int, timeout: float) -> int: ...
+    def offset_for_time(self, partition: TopicPartition, timestamp: int, timeout: float) -> int:
+        """The first offset whose record is not older than `timestamp` (epoch ms); the end where all are."""
+        ...
 
     def close(self) -> None: ...
 
@@ -212,6 +244,17 @@ class Log(Protocol):
     def reader(self) -> Reader: ...
 
     def admin(self) -> Admin: ...
+
+    def check(self, timeout: float) -> None:
+        """Raises Refused or Unreachable, in a sentence for people, where the cluster cannot be talked to."""
+        ...
+
+
+METADATA_LIMIT = 4095
+"""Bytes of UTF-8 in the metadata of a committed offset (the broker's offset.metadata.max.bytes is 4,096, exclusive)."""
+
+MESSAGE_LIMIT = 1 << 20
+"""Bytes of key and value of one record."""
 
 
 def headers_of(**values: str) -> Headers:

@@ -1,0 +1,135 @@
+"""The transactional producer of the in-memory log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from streams.log.base import (
+    MESSAGE_LIMIT,
+    METADATA_LIMIT,
+    Abortable,
+    Committed,
+    Fenced,
+    GroupMetadata,
+    LogError,
+    MembershipLost,
+    ProducerFatal,
+    UnknownOutcome,
+)
+from streams.log.checks import refuse_foreign_offsets
+from streams.records import OutputRecord, TopicPartition
+
+if TYPE_CHECKING:
+    from streams.log.memory.log import MemoryLog
+
+
+class ProducerState(Enum):
+    """NEW → READY ⇄ OPEN; OPEN → ABORTABLE → READY; any → DEAD."""
+
+    NEW = "new"
+    READY = "ready"
+    OPEN = "open"
+    ABORTABLE = "abortable"
+    DEAD = "dead"
+
+
+class MemoryProducer:
+    """One transactional id, one transaction at a time."""
+
+    def __init__(self, log: MemoryLog, transactional_id: str) -> None:
+        self._log = log
+        self._id = transactional_id
+        self._epoch = 0
+        self._state = ProducerState.NEW
+        self._deliveries: list[tuple[Callable[[int], None], int]] = []
+
+    def init_transactions(self, timeout: float) -> None:
+        self._require(ProducerState.NEW)
+        self._step("init_transactions", self._init)
+
+    def begin(self) -> None:
+        self._require(ProducerState.READY)
+        self._step("begin", self._begin)
+
+    def produce(self, record: OutputRecord, on_delivery: Callable[[int], None] | None = None) -> None:
+        self._require(ProducerState.OPEN)
+        size = len(record.key or b"") + len(record.value or b"")
+        if size > MESSAGE_LIMIT:
+            raise LogError(f"a record of {size} bytes for {record.topic} is too large", "MSG_SIZE_TOO_LARGE")
+        self._step("produce", lambda: self._append(record, on_delivery))
+
+    def send_offsets(self, offsets: Mapping[TopicPartition, Committed], group: GroupMetadata, timeout: float) -> None:
+        self._require(ProducerState.OPEN)
+        refuse_foreign_offsets(offsets, group)
+        self._step("send_offsets", lambda: self._add_offsets(offsets, group))
+
+    def commit(self, timeout: float) -> None:
+        self._require(ProducerState.OPEN)
+        self._step("commit", self._commit)
+
+    def abort(self, timeout: float) -> None:
+        self._require(ProducerState.OPEN, ProducerState.ABORTABLE)
+        self._step("abort", self._abort)
+
+    def close(self) -> None:
+        """The open transaction, if there is one, stays open: a successor or the time-out ends it."""
+        self._state = ProducerState.DEAD
+
+    def _init(self) -> None:
+        self._epoch = self._log.transactions.init(self._id)
+        self._state = ProducerState.READY
+
+    def _begin(self) -> None:
+        self._state = ProducerState.OPEN
+        self._deliveries.clear()
+
+    def _append(self, record: OutputRecord, on_delivery: Callable[[int], None] | None) -> None:
+        target = self._log.target(record)
+        transaction = self._log.transactions.open(self._id, self._epoch)
+        self._log.transactions.add(transaction, target)
+        offset = self._log.partition(target).append(
+            self._log.clock, record.key, record.value, record.headers, transaction.serial
+        )
+        if on_delivery is not None:
+            self._deliveries.append((on_delivery, offset))
+
+    def _add_offsets(self, offsets: Mapping[TopicPartition, Committed], group: GroupMetadata) -> None:
+        transaction = self._log.transactions.open(self._id, self._epoch)
+        self._log.group(group.group_id).verify_offsets(group)
+        for partition, committed in offsets.items():
+            if len(committed.metadata.encode()) > METADATA_LIMIT:
+                raise Abortable(f"the metadata of {partition} is too large", "OFFSET_METADATA_TOO_LARGE")
+        self._log.transactions.add_offsets(transaction, group.group_id, offsets)
+
+    def _commit(self) -> None:
+        # Deliveries are reported while the client flushes, before the commit itself is asked for.
+        for on_delivery, offset in self._deliveries:
+            on_delivery(offset)
+        self._log.transactions.end(self._id, self._epoch, committed=True)
+        self._state = ProducerState.READY
+
+    def _abort(self) -> None:
+        self._log.transactions.end(self._id, self._epoch, committed=False)
+        self._state = ProducerState.READY
+
+    def _step(self, name: str, action: Callable[[], None]) -> None:
+        try:
+            with self._log.faults.around(name):
+                action()
+        except (Abortable, MembershipLost):
+            self._state = ProducerState.ABORTABLE
+            raise
+        except (Fenced, ProducerFatal, UnknownOutcome):
+            self._state = ProducerState.DEAD
+            raise
+
+    def _require(self, *allowed: ProducerState) -> None:
+        if self._state in allowed:
+            return
+        if self._state is ProducerState.DEAD:
+            raise ProducerFatal(f"the producer {self._id} is of no more use", "_FATAL")
+        if self._state is ProducerState.ABORTABLE:
+            raise Abortable(f"the transaction of {self._id} must be aborted first", "_STATE")
+        raise LogError(f"the producer {self._id} is {self._state.value}", "_STATE")
