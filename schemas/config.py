@@ -1,0 +1,411 @@
+"""The configuration file, section by section: every key, its default, and what it means.
+
+Durations become whole milliseconds, sizes bytes, classes canonical text. `Config()` is what holds with no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from schemas.detection import Adwin, Detector, PageHinkley, Rule, WindowedKs
+from schemas.sections import Section, unknown_key
+from schemas.units import ClassText, Duration, PositiveDuration, Size, format_duration, parse_timestamp
+
+_OWNED = {
+    "bootstrap.servers": "set kafka.bootstrap_servers",
+    "group.id": "set kafka.application_id",
+    "transactional.id": "set kafka.application_id",
+    "auto.offset.reset": "set kafka.start",
+    "group.instance.id": "use run --instance",
+    "group.protocol": "streamgauge sets it itself",
+    "enable.auto.commit": "streamgauge sets it itself",
+    "enable.auto.offset.store": "streamgauge sets it itself",
+    "enable.idempotence": "streamgauge sets it itself",
+    "isolation.level": "streamgauge sets it itself",
+    "partition.assignment.strategy": "streamgauge sets it itself",
+}
+
+
+def _start(value: str) -> str:
+    if value not in {"earliest", "latest"}:
+        try:
+            parse_timestamp(value)
+        except ValueError:
+            raise PydanticCustomError(
+                "start", "must be earliest, latest or an RFC 3339 time such as 2026-11-22T08:00:00Z"
+            ) from None
+    return value
+
+
+def _client(value: dict[str, Any]) -> dict[str, Any]:
+    for key in value:
+        if key in _OWNED:
+            raise PydanticCustomError("client", "cannot be set here: {remedy}", {"key": key, "remedy": _OWNED[key]})
+    return value
+
+
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+
+class KafkaConfig(Section):
+    """How to reach Kafka, and under which name."""
+
+    bootstrap_servers: str = Field(default="localhost:9092", min_length=1)
+    """host:port, several separated by commas."""
+    application_id: str = Field(default="streamgauge", pattern=r"^[A-Za-z0-9._-]{1,200}$")
+    """Prefix of consumer groups, transactional ids and internal topics."""
+    client: Annotated[dict[str, str | bool | int | float], AfterValidator(_client)] = Field(default_factory=dict)
+    """Any librdkafka property: security.protocol, sasl.mechanism, …"""
+    start: Annotated[str, AfterValidator(_start)] = "earliest"
+    """Where the first start begins, and only the first: earliest, latest or an RFC 3339 time."""
+
+
+class TopicsConfig(Section):
+    """Names of the topics."""
+
+    predictions: TopicName = "predictions"
+    """Prediction events, in."""
+    labels: TopicName = "labels"
+    """Label events, in."""
+    metrics: TopicName = "metrics"
+    """Metric and monitor events, out."""
+    alerts: TopicName = "alerts"
+    """Alert events, out."""
+    dead_letters: TopicName = "dead-letters"
+    """What could not be read, out."""
+    control: TopicName = "control"
+    """Silences, acknowledgements, baselines; one partition, in."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> TopicsConfig:
+        names = [getattr(self, key) for key in TopicsConfig.model_fields]
+        if len(set(names)) < len(names):
+            raise PydanticCustomError("topics", "must be six different names")
+        return self
+
+
+class StateConfig(Section):
+    """Where the join stage holds predictions that wait for labels."""
+
+    memory: Size = 2 * 2**30
+    """Memory for it."""
+    directory: Path | None = None
+    """Where to spill beyond memory."""
+
+
+class PrivacyConfig(Section):
+    """What must not leave, or not in the clear."""
+
+    dead_letter_value: Literal["none", "full"] = "none"
+    """Whether dead letters carry the record's key and value (base64, cut at 64 KiB)."""
+    drop_features: list[str] = Field(default_factory=list)
+    """Features and attributions dropped at decoding."""
+    hash_features: list[str] = Field(default_factory=list)
+    """Features whose values become keyed hashes at decoding, and so categories."""
+    hash_key: SecretStr | None = None
+    """The key of these hashes, 1 to 64 bytes of UTF-8."""
+    categories: list[str] = Field(default_factory=list)
+    """Categorical features whose categories may be named in metric and alert events."""
+
+    @model_validator(mode="after")
+    def _hashing_has_a_key(self) -> PrivacyConfig:
+        if self.hash_features and self.hash_key is None:
+            raise PydanticCustomError("privacy", "lists hash_features, so it must give hash_key too")
+        if self.hash_key is not None and not 1 <= len(self.hash_key.get_secret_value().encode()) <= 64:
+            raise PydanticCustomError("privacy", "must be 1 to 64 bytes of UTF-8", {"at": "hash_key"})
+        return self
+
+
+class LimitsConfig(Section):
+    """Bounds on what a model may make streamgauge hold; what is beyond goes to __other__."""
+
+    versions: int = Field(default=10, ge=1)
+    """Versions of a model."""
+    segments_per_key: int = Field(default=100, ge=1)
+    """Values of a segment key."""
+    features: int = Field(default=500, ge=1)
+    """Features of a model."""
+    categories: int = Field(default=1000, ge=2)
+    """Categories of a feature."""
+    records_per_key: int = Field(default=64, ge=2)
+    """Predictions and labels held under one key."""
+    open_windows: int = Field(default=20_000, ge=1)
+    """Windows open at a time, of a gauge task."""
+
+
+class ExpiryLabel(Section):
+    """A prediction let go without a label becomes an outcome with this label."""
+
+    label: ClassText
+    """The label, a class or a number."""
+
+
+def _expiry_kind(value: Any) -> str | None:
+    if isinstance(value, dict | ExpiryLabel):
+        return "label"
+    return "unlabelled" if value == "unlabelled" else None
+
+
+OnExpiry = Annotated[
+    Annotated[Literal["unlabelled"], Tag("unlabelled")] | Annotated[ExpiryLabel, Tag("label")],
+    Discriminator(
+        _expiry_kind, custom_error_type="on_expiry", custom_error_message="must be unlabelled or {label: <class>}"
+    ),
+]
+
+
+class JoinConfig(Section):
+    """How predictions and labels are joined. Only horizon, grace and on_expiry can differ between models."""
+
+    horizon: PositiveDuration = 7 * 86_400_000
+    """A label counts for a prediction when their times are at most this far apart."""
+    grace: Duration = 86_400_000
+    """How much longer both are held, for records read late."""
+    disorder: Duration = 60_000
+    """How far the watermark stays behind the largest timestamp."""
+    idle_after: PositiveDuration = 30_000
+    """A partition at its end for this long does not hold the watermark back."""
+    max_future: PositiveDuration = 3_600_000
+    """An event further ahead of its Kafka record's timestamp is a dead letter."""
+    max_past: PositiveDuration = 400 * 86_400_000
+    """An event further behind its Kafka record's timestamp is a dead letter."""
+    on_expiry: OnExpiry = "unlabelled"
+    """What a prediction without a label becomes: unlabelled, or an outcome: {label: 0}."""
+
+
+def _distinct_sizes(value: list[int]) -> list[int]:
+    if len(set(value)) < len(value):
+        raise PydanticCustomError("windows", "must not name a size twice")
+    return sorted(value)
+
+
+class WindowsConfig(Section):
+    """Over what metrics are computed, and how often they are emitted."""
+
+    tumbling: Annotated[list[PositiveDuration], AfterValidator(_distinct_sizes)] = Field(
+        default=[3_600_000, 86_400_000]
+    )
+    """Sizes of the windows in event time, aligned to UTC."""
+    rolling: Annotated[list[Annotated[int, Field(ge=1, le=1_000_000)]], AfterValidator(_distinct_sizes)] = Field(
+        default=[1000]
+    )
+    """Windows over the last so many outcomes."""
+    cumulative: bool = True
+    """Whether metrics over everything are kept."""
+    emit_every: PositiveDuration = 10_000
+    """An open window is emitted at most this often."""
+    revise_every: PositiveDuration = 300_000
+    """A closed window that is revised is emitted at most this often."""
+
+
+class ReferenceConfig(Section):
+    """What a series is compared with where no baseline was published: both must pass."""
+
+    warm_up: int = Field(default=1000, ge=30)
+    """So many first values."""
+    span: Duration = 0
+    """So much event time."""
+
+
+class BudgetConfig(Section):
+    """How many false incidents of a model are tolerable, on average, over all its armed series."""
+
+    false_alarms: float = Field(default=1.0, gt=0)
+    """So many …"""
+    per: PositiveDuration = 30 * 86_400_000
+    """… in this time."""
+
+
+def _default_detectors() -> list[Detector]:
+    return [
+        Adwin(on="error", use="adwin", severity="critical"),
+        PageHinkley(on="error", use="page_hinkley", severity="critical"),
+        WindowedKs(on="score", use="windowed_ks", severity="warning"),
+        WindowedKs(on="features", use="windowed_ks", severity="info"),
+    ]
+
+
+class ModelConfig(Section):
+    """How a model is monitored: `defaults`, and over it `models.<name>`."""
+
+    task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
+    """What the model does; auto is decided at the 1,000th outcome."""
+    positive_label: ClassText = "1"
+    """The positive class of a binary model, as canonical text."""
+    join: JoinConfig = JoinConfig()
+    """How its predictions and labels are joined."""
+    windows: WindowsConfig = WindowsConfig()
+    """Over what its metrics are computed."""
+    segments: list[str] = Field(default=["region"])
+    """Segment keys by whose values metrics are also sliced."""
+    reference: ReferenceConfig = ReferenceConfig()
+    """What its series are compared with."""
+    detectors: list[Detector] = Field(default_factory=_default_detectors)
+    """What is watched for drift. The features' windowed_ks is for numeric ones; categorical ones get chi_squared."""
+    budget: BudgetConfig = BudgetConfig()
+    """How many false incidents are tolerable."""
+    rules: list[Rule] = Field(default_factory=list)
+    """Threshold rules."""
+    recover_for: Duration = 1_800_000
+    """A drift alert resolves when its series has been back for this long, in event time."""
+    repeat: PositiveDuration = 4 * 3_600_000
+    """A firing alert is published again this often."""
+    min_coverage: float = Field(default=0.9, ge=0, le=1)
+    """A window is mature with this share of the labels that are expected."""
+    annotations: dict[str, str] = Field(default_factory=dict)
+    """Copied into all its alerts; a detector's or rule's own come over them."""
+
+
+class HttpConfig(Section):
+    """Where /livez, /readyz and /metrics are served while running."""
+
+    host: str = "127.0.0.1"
+    """Address; 0.0.0.0 for all."""
+    port: int = Field(default=9464, ge=0, le=65_535)
+    """Port, for both stages; 0 for a free one."""
+
+
+PREDICTION_FIELDS = (
+    "prediction_id", "model", "timestamp", "prediction", "label_key", "score", "version", "variant", "features",
+    "segments", "latency_ms", "error", "attributions", "weight",
+)  # fmt: skip
+LABEL_FIELDS = ("prediction_id", "label_key", "label", "timestamp", "model", "weight")
+
+
+def _mapping(value: dict[str, str], allowed: tuple[str, ...]) -> dict[str, str]:
+    for key, path in value.items():
+        if key not in allowed:
+            raise unknown_key(key, sorted(allowed))
+        if not all(path.split(".")):
+            raise PydanticCustomError("fields", "must be names joined by dots, such as request.id", {"at": key})
+    return value
+
+
+class Config(Section):
+    """streamgauge's configuration. Every key has a default: with no file, every model that appears is monitored."""
+
+    kafka: KafkaConfig = KafkaConfig()
+    """How to reach Kafka."""
+    topics: TopicsConfig = TopicsConfig()
+    """Names of the topics."""
+    commit_interval: PositiveDuration = 200
+    """How often a transaction is committed while records come in."""
+    partitioner: Literal["murmur2", "crc32"] = "murmur2"
+    """What puts predictions and labels on partitions: murmur2 (Java's default) or crc32 (librdkafka's)."""
+    outcomes_partitions: int = Field(default=8, ge=1, le=1000)
+    """Partitions of the outcomes topic, fixed at its birth: the most gauge tasks there can be."""
+    max_skew: PositiveDuration = 3_600_000
+    """A partition further ahead of its task's slowest, in event time, is paused."""
+    state: StateConfig = StateConfig()
+    """Where the join stage holds predictions."""
+    privacy: PrivacyConfig = PrivacyConfig()
+    """What must not leave."""
+    limits: LimitsConfig = LimitsConfig()
+    """Bounds on what is held."""
+    http: HttpConfig = HttpConfig()
+    """Where /livez, /readyz and /metrics are served."""
+    fields: Annotated[dict[str, str], AfterValidator(lambda value: _mapping(value, PREDICTION_FIELDS))] = Field(
+        default_factory=dict
+    )
+    """Where prediction events of your own format keep each field, nested ones with dots:
+    {prediction_id: request.id, score: output.proba}. Fields not named here keep the contract's names."""
+    label_fields: Annotated[dict[str, str], AfterValidator(lambda value: _mapping(value, LABEL_FIELDS))] = Field(
+        default_factory=dict
+    )
+    """The same for label events: {prediction_id: request.id, label: outcome.fraud}."""
+    defaults: ModelConfig = ModelConfig()
+    """How every model is monitored."""
+    models: dict[str, ModelConfig] = Field(default_factory=dict)
+    """What is different for one model. Sections are merged over defaults key by key; lists are replaced."""
+
+    @model_validator(mode="after")
+    def _models_fit(self) -> Config:
+        for name, override in self.models.items():
+            shared = override.join.model_fields_set - {"horizon", "grace", "on_expiry"}
+            if shared:
+                key = min(shared)
+                raise PydanticCustomError(
+                    "shared", "cannot differ between models: set defaults.join.{key}",
+                    {"path": ("models", name, "join", key), "key": key},
+                )  # fmt: skip
+        for path, model in [(("defaults",), self.defaults), *((("models", n), self.model(n)) for n in self.models)]:
+            _rules_fit(path, model)
+        return self
+
+    def model(self, name: str) -> ModelConfig:
+        """How the model `name` is monitored: models.<name> merged over defaults."""
+        override = self.models.get(name)
+        return self.defaults if override is None else _merged(self.defaults, override)
+
+    @property
+    def segment_keys(self) -> tuple[str, ...]:
+        """The segment keys of any model: those of defaults first, then the others in the file's order."""
+        every = [self.defaults, *(self.model(name) for name in self.models)]
+        return tuple(dict.fromkeys(key for model in every for key in model.segments))
+
+    @property
+    def outcomes_topic(self) -> str:
+        """<application_id>-outcomes"""
+        return f"{self.kafka.application_id}-outcomes"
+
+    @property
+    def journal_topic(self) -> str:
+        """<application_id>-journal"""
+        return f"{self.kafka.application_id}-journal"
+
+    @property
+    def snapshots_topic(self) -> str:
+        """<application_id>-snapshots"""
+        return f"{self.kafka.application_id}-snapshots"
+
+    @property
+    def join_group(self) -> str:
+        """<application_id>-join"""
+        return f"{self.kafka.application_id}-join"
+
+    @property
+    def gauge_group(self) -> str:
+        """<application_id>-gauge"""
+        return f"{self.kafka.application_id}-gauge"
+
+    @property
+    def source(self) -> str:
+        """CloudEvents' source of every output record."""
+        return f"/streamgauge/{self.kafka.application_id}"
+
+
+S = TypeVar("S", bound=Section)
+
+
+def _merged(base: S, override: S) -> S:
+    changes: Mapping[str, Any] = {
+        key: _merged(getattr(base, key), getattr(override, key))
+        if isinstance(getattr(base, key), Section) and isinstance(getattr(override, key), Section)
+        else getattr(override, key)
+        for key in override.model_fields_set
+    }
+    return base.model_copy(update=changes)
+
+
+def _rules_fit(path: tuple[str, ...], model: ModelConfig) -> None:
+    """Every rule judges a window that there is, by a segment that there is, under a name of its own."""
+    seen: set[str] = set()
+    for i, rule in enumerate(model.rules):
+        at: tuple[Any, ...] = (*path, "rules", i)
+        if rule.window not in model.windows.tumbling:
+            sizes = ", ".join(format_duration(size) for size in model.windows.tumbling)
+            raise PydanticCustomError(
+                "rule", "must be one of windows.tumbling: {sizes}", {"path": (*at, "window"), "sizes": sizes}
+            )
+        if rule.segment is not None and rule.segment not in model.segments:
+            raise PydanticCustomError("rule", "must be one of segments", {"path": (*at, "segment")})
+        if rule.rule in seen:
+            raise PydanticCustomError(
+                "rule", "is the second rule called {name}: give it a name", {"path": at, "name": rule.rule}
+            )
+        seen.add(rule.rule)

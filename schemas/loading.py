@@ -1,0 +1,211 @@
+"""Reading the configuration: a YAML file, environment variables over it, and errors that name file, line and key.
+
+YAML is read with 1.2's scalars, so that `on: error` is a key named on, and 12:30 is not a number. An environment
+variable is STREAMGAUGE_ and the path of the key, parts joined by two underscores, in capitals:
+STREAMGAUGE_KAFKA__BOOTSTRAP_SERVERS. In STREAMGAUGE_KAFKA__CLIENT__SASL_PASSWORD single underscores are the dots of
+librdkafka's names. Lists and mappings are written as in YAML: [a, b].
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from schemas.config import Config
+
+PREFIX = "STREAMGAUGE_"
+KeyPath = tuple[str | int, ...]
+
+
+class ConfigError(ValueError):
+    """The configuration is wrong. Its text is one sentence: file, line, key, and what is allowed."""
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own way of being told)
+
+
+for _tag, _pattern, _first in [
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("merge", "<<", "<"),
+]:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def _int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    return float(loader.construct_scalar(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _float)
+
+
+def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """The configuration of the file (every default without one) with `environ` over it. Raises ConfigError."""
+    data: dict[str, Any] = {}
+    lines: dict[KeyPath, int] = {}
+    if path is not None:
+        data, lines = _read(path)
+    variables = _overlay(data, environ)
+    try:
+        return Config.model_validate(data)
+    except ValidationError as problem:
+        raise ConfigError(_sentence(problem.errors(include_url=False)[0], path, data, lines, variables)) from problem
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    try:
+        text = path.read_bytes().decode()
+    except OSError as problem:
+        raise ConfigError(f"{path}: cannot be read: {problem.strerror}") from problem
+    except UnicodeDecodeError as problem:
+        raise ConfigError(f"{path}: is not UTF-8 text") from problem
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        lines: dict[KeyPath, int] = {}
+        if node is not None:
+            _mark(node, (), lines, path, ())
+        data = None if node is None else loader.construct_document(node)
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        where = f"{path}, line {mark.line + 1}" if mark else str(path)
+        raise ConfigError(f"{where}: is not YAML: {problem.problem or problem.context}") from problem
+    except yaml.YAMLError as problem:
+        raise ConfigError(f"{path}: is not YAML: {problem}") from problem
+    finally:
+        loader.dispose()
+    if data is None:
+        return {}, lines
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: must be a mapping of sections: {', '.join(Config.keys())}")
+    return data, lines
+
+
+def _mark(node: yaml.Node, at: KeyPath, lines: dict[KeyPath, int], path: Path, inside: tuple[yaml.Node, ...]) -> None:
+    """Notes the line of every key; refuses a key given twice, and an anchor that holds itself."""
+    lines.setdefault(at, node.start_mark.line + 1)
+    if node in inside:
+        raise ConfigError(f"{path}, line {node.start_mark.line + 1}: an anchor must not hold itself")
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError(f"{path}, line {key.start_mark.line + 1}: a key must be plain text")
+            if key.value in seen:
+                raise ConfigError(f"{path}, line {key.start_mark.line + 1}: {_dotted((*at, key.value))} is given twice")
+            seen.add(key.value)
+            if key.tag not in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}:
+                key.tag = "tag:yaml.org,2002:str"  # a model may be called 1 or true
+            lines[*at, key.value] = key.start_mark.line + 1
+            _mark(value, (*at, key.value), lines, path, (*inside, node))
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            _mark(value, (*at, i), lines, path, (*inside, node))
+
+
+def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> dict[KeyPath, str]:
+    """Puts the environment's values into `data`; returns which variable set which key."""
+    variables: dict[KeyPath, str] = {}
+    for name in sorted(environ):
+        if not name.startswith(PREFIX):
+            continue
+        parts = [part.lower() for part in name[len(PREFIX) :].split("__")]
+        # Kubernetes sets variables such as STREAMGAUGE_SERVICE_HOST for a service of our name: not ours.
+        if len(parts) == 1 and parts[0] not in Config.model_fields:
+            continue
+        if parts[:2] == ["kafka", "client"] and len(parts) == 3 and parts[2] != "log_level":
+            parts[2] = parts[2].replace("_", ".")
+        section = data
+        for depth, part in enumerate(parts[:-1]):
+            below = section.get(part)
+            if below is None:
+                section[part] = below = {}
+            if not isinstance(below, dict):
+                raise ConfigError(f"environment variable {name}: {_dotted(tuple(parts[: depth + 1]))} has no keys")
+            section = below
+        section[parts[-1]] = _scalar(name, environ[name])
+        variables[tuple(parts)] = name
+    return variables
+
+
+def _scalar(name: str, text: str) -> Any:
+    if text.lstrip()[:1] not in {"[", "{"}:
+        return None if text in {"null", "~"} else text
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError) as problem:
+        raise ConfigError(f"environment variable {name}: is not YAML: {text!r}") from problem
+
+
+def _sentence(
+    error: ErrorDetails,
+    path: Path | None,
+    data: dict[str, Any],
+    lines: Mapping[KeyPath, int],
+    variables: Mapping[KeyPath, str],
+) -> str:
+    context = error.get("ctx", {})
+    at = tuple(context["path"]) if "path" in context else _place(error, data)
+    if "path" not in context and ("key" in context or "at" in context):
+        at = (*at, context.get("at", context.get("key")))
+    near = at
+    while near and near not in variables and near not in lines:
+        near = near[:-1]
+    if near in variables:
+        where = f"environment variable {variables[near]}"
+    elif path is None:
+        where = "configuration"
+    else:
+        where = f"{path}, line {lines[near]}" if near in lines else str(path)
+    return f"{where}: {_dotted(at) or 'the configuration'} {_said(error)}"
+
+
+def _place(error: ErrorDetails, data: Any) -> KeyPath:
+    """The error's location without pydantic's own steps (the tag of a union's member)."""
+    at: list[str | int] = []
+    for part in error["loc"]:
+        if (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int)):
+            data = data[part]
+            at.append(part)
+    if error["type"] == "missing":
+        at.append(error["loc"][-1])
+    return tuple(at)
+
+
+def _said(error: ErrorDetails) -> str:
+    """What is wrong, to be read after the key's name."""
+    kind, context = error["type"], error.get("ctx", {})
+    match kind:
+        case "missing":
+            return "is missing"
+        case "literal_error":
+            return f"must be {context['expected']}, not {error['input']!r}"
+        case "union_tag_invalid":
+            return f"must have use: one of {context['expected_tags']}, not {context['tag']!r}"
+        case "union_tag_not_found":
+            return "must have the key use: adwin, chi_squared, page_hinkley or windowed_ks"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "must be a mapping of keys to values"
+    message = error["msg"].removeprefix("Input ").removeprefix("Value error, ").replace("should", "must")
+    return message[:1].lower() + message[1:]
+
+
+def _dotted(at: KeyPath) -> str:
+    text = ""
+    for part in at:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

@@ -1,0 +1,44 @@
+"""What all sections of the configuration share: frozen, and a wrong key is an error that names the nearest one."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
+
+
+class Section(BaseModel):
+    """A section of the configuration file."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, coerce_numbers_to_str=True, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """The keys that a file may use, in alphabetical order."""
+        return sorted(field.alias or name for name, field in cls.model_fields.items())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        allowed = cls.keys()
+        for key in data:
+            if key not in allowed and key not in cls.model_fields:
+                raise unknown_key(str(key), allowed)
+        return data
+
+
+def unknown_key(key: str, allowed: list[str]) -> PydanticCustomError:
+    """The error of a key that is not there; `ctx["key"]` lets the loader point at its line."""
+    near = difflib.get_close_matches(key, allowed, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return PydanticCustomError(
+        "unknown_key",
+        "is not a known key; {hint}allowed: {allowed}",
+        {"key": key, "hint": hint, "allowed": ", ".join(allowed)},
+    )
