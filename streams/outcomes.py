@@ -57,6 +57,8 @@ class Counter(IntEnum):
     TOMBSTONES = 8
     MISPLACED = 9
     DEAD_LETTERS = 10
+    OVERFLOW = 11
+    """Records of one key beyond `limits.records_per_key`: dropped."""
 
 
 UNKNOWN_MODEL = "__unknown__"

@@ -1,0 +1,121 @@
+"""Event time of a task (join rule 5) and the clock of its ticks. Wall time enters here alone, through Moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streams.records import Moment, TopicPartition
+
+TICK_EVERY = 1_000
+LONGEST_STEP = 5_000
+BEGINNING = -(2**62)
+"""Stands for "no watermark yet" in kernels: nothing is earlier."""
+
+
+@dataclass(slots=True)
+class SourceClock:
+    """One partition: the largest timestamp it has shown, whether it is idle, since when it is at its end, and the
+    next offset to read."""
+
+    source: TopicPartition
+    latest: int | None = None
+    idle: bool = False
+    at_end_since: int | None = None
+    position: int | None = None
+
+
+class EventTime:
+    """The watermark of a task over its partitions; it only rises."""
+
+    def __init__(self, sources: Sequence[TopicPartition], disorder: int, idle_after: int) -> None:
+        self.sources = {source: SourceClock(source) for source in sources}
+        self.watermark: int | None = None
+        self._disorder, self._idle_after = disorder, idle_after
+
+    def advance(
+        self, spoke: Mapping[TopicPartition, int], latest: Mapping[TopicPartition, int], moment: Moment
+    ) -> None:
+        """Take a batch's effect: `spoke` has the next offset of each partition that had records, `latest` the
+        largest timestamp of each that had events."""
+        for source, clock in self.sources.items():
+            self._hear(clock, spoke.get(source), latest.get(source), moment)
+        speaking = [clock.latest for clock in self.sources.values() if not clock.idle]
+        known = [each for each in speaking if each is not None]
+        if known and len(known) == len(speaking):
+            reached = min(known) - self._disorder
+            self.watermark = reached if self.watermark is None else max(reached, self.watermark)
+
+    def _hear(self, clock: SourceClock, position: int | None, latest: int | None, moment: Moment) -> None:
+        if latest is not None:
+            clock.latest = latest if clock.latest is None else max(clock.latest, latest)
+        if position is not None:
+            clock.position, clock.idle, clock.at_end_since = position, False, None
+        if clock.source in moment.at_end:
+            if clock.at_end_since is None:
+                clock.at_end_since = moment.clock
+            clock.idle = clock.idle or moment.clock - clock.at_end_since >= self._idle_after
+        elif not clock.idle:
+            clock.at_end_since = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether all partitions are idle: event time stands still."""
+        return all(clock.idle for clock in self.sources.values())
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """The largest timestamp of each partition that is not idle and has shown one."""
+        return {
+            source: clock.latest
+            for source, clock in self.sources.items()
+            if clock.latest is not None and not clock.idle
+        }
+
+    def snapshot(self) -> list[Any]:
+        """The state, for `streams.state.pack`."""
+        return [
+            self.watermark,
+            [[*s.source, s.latest, s.idle, s.at_end_since, s.position] for s in self.sources.values()],
+        ]
+
+    def restore(self, tree: list[Any]) -> None:
+        """Take back what snapshot gave; partitions that are not ours are left out."""
+        self.watermark = tree[0]
+        for topic, partition, *rest in tree[1]:
+            source = TopicPartition(topic, partition)
+            if source in self.sources:
+                self.sources[source] = SourceClock(source, *rest)
+
+
+class Ticker:
+    """Says when a tick is due, about once a second, and what its clock is.
+
+    The clock advances at most 5 s a tick, so that our own downtime is not taken for silence of the sources.
+    """
+
+    def __init__(self, sources: Sequence[TopicPartition]) -> None:
+        self._sources = frozenset(sources)
+        self._seen_end: frozenset[TopicPartition] = frozenset()
+        self._ticked_at: int | None = None
+        self.clock: int | None = None
+
+    def tick(self, moment: Moment) -> tuple[int, bool] | None:
+        """(clock, caught up) where a tick is due. Caught up: each partition was at its end since the last tick."""
+        self._seen_end |= moment.at_end & self._sources
+        if self._ticked_at is not None and 0 <= moment.clock - self._ticked_at < TICK_EVERY:
+            return None
+        before = moment.clock if self.clock is None else self.clock
+        self.clock = max(before, min(moment.clock, before + LONGEST_STEP))
+        self._ticked_at = moment.clock
+        caught_up, self._seen_end = self._seen_end == self._sources, frozenset()
+        return self.clock, caught_up
+
+    def snapshot(self) -> list[Any]:
+        """The state, for `streams.state.pack`."""
+        return [self.clock, self._ticked_at, [list(source) for source in sorted(self._seen_end)]]
+
+    def restore(self, tree: list[Any]) -> None:
+        """Take back what snapshot gave."""
+        self.clock, self._ticked_at = tree[0], tree[1]
+        self._seen_end = frozenset(TopicPartition(*each) for each in tree[2])

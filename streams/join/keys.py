@@ -1,0 +1,244 @@
+"""Kernels: byte strings in the arena, the hash table of keys, rows taken and given back."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from streams.join.layout import (
+    ARENA_GARBAGE,
+    ARENA_USED,
+    FREE,
+    KEYS,
+    LIVE,
+    NOWHERE,
+    USED,
+    NewPredictions,
+    Store,
+)
+from streams.records import Int32Array, Int64Array, UInt8Array
+
+
+@numba.njit(cache=True)
+def hash_of(data: UInt8Array, start: int, stop: int) -> int:
+    """31 bits of a hash of data[start:stop], eight bytes at a time (the finish is MurmurHash3's)."""
+    h = np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(stop - start)
+    at = start
+    while at < stop:
+        word = np.uint64(0)
+        if at + 8 <= stop:
+            for i in range(8):
+                word |= np.uint64(data[at + i]) << np.uint64(8 * i)
+        else:
+            for i in range(stop - at):
+                word |= np.uint64(data[at + i]) << np.uint64(8 * i)
+        h = (h ^ word) * np.uint64(0xFF51AFD7ED558CCD)
+        h ^= h >> np.uint64(32)
+        at += 8
+    h = (h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    h ^= h >> np.uint64(33)
+    return np.int64(h & np.uint64(0x7FFFFFFF))
+
+
+@numba.njit(cache=True)
+def same_bytes(one: UInt8Array, at: int, other: UInt8Array, start: int, length: int) -> bool:
+    """Whether one[at:at + length] is other[start:start + length]."""
+    for i in range(length):  # noqa: SIM110  (numba compiles the loop, not all())
+        if one[at + i] != other[start + i]:
+            return False
+    return True
+
+
+@numba.njit(cache=True)
+def find_key(store: Store, data: UInt8Array, start: int, stop: int, h: int) -> int:
+    """The row of a key, or -1."""
+    mask = len(store.table) - 1
+    length = stop - start
+    at = h & mask
+    while True:
+        row = store.table[at]
+        if row < 0:
+            return -1
+        if store.keys[row].hash == h:
+            begin = store.keys[row].start
+            held = np.int64(store.arena[begin]) | (np.int64(store.arena[begin + 1]) << 8)
+            if held == length and same_bytes(store.arena, begin + 2, data, start, length):
+                return np.int64(row)
+        at = (at + 1) & mask
+
+
+@numba.njit(cache=True)
+def add_key(store: Store, data: UInt8Array, start: int, stop: int, h: int) -> int:
+    """A new key's row; the caller knows that it is not there, and that there is room."""
+    totals = store.totals
+    row = totals[KEYS + FREE]
+    if row >= 0:
+        totals[KEYS + FREE] = store.keys[row].predictions
+    else:
+        row = totals[KEYS + USED]
+        totals[KEYS + USED] += 1
+    totals[KEYS + LIVE] += 1
+    begin = totals[ARENA_USED]
+    length = stop - start
+    store.arena[begin] = length & 0xFF
+    store.arena[begin + 1] = length >> 8
+    for i in range(length):
+        store.arena[begin + 2 + i] = data[start + i]
+    totals[ARENA_USED] = begin + 2 + length
+    key = store.keys[row]
+    key.start = begin
+    key.hash = h
+    key.predictions = NOWHERE
+    key.labels = NOWHERE
+    key.last_label = NOWHERE
+    _place(store.table, row, h)
+    return np.int64(row)
+
+
+@numba.njit(cache=True)
+def _place(table: Int32Array, row: int, h: int) -> None:
+    mask = len(table) - 1
+    at = h & mask
+    while table[at] >= 0:
+        at = (at + 1) & mask
+    table[at] = row
+
+
+@numba.njit(cache=True)
+def remove_key(store: Store, row: int) -> None:
+    """Give back a key's row. The table closes the gap by shifting back (Knuth, vol. 3, 6.4, algorithm R)."""
+    table, keys, totals = store.table, store.keys, store.totals
+    mask = len(table) - 1
+    gap = np.int64(keys[row].hash) & mask
+    while table[gap] != row:
+        gap = (gap + 1) & mask
+    at = gap
+    while True:
+        at = (at + 1) & mask
+        moved = table[at]
+        if moved < 0:
+            break
+        home = np.int64(keys[moved].hash) & mask
+        if ((at - home) & mask) >= ((at - gap) & mask):
+            table[gap] = moved
+            gap = at
+    table[gap] = NOWHERE
+    begin = keys[row].start
+    totals[ARENA_GARBAGE] += 2 + (np.int64(store.arena[begin]) | (np.int64(store.arena[begin + 1]) << 8))
+    keys[row].start = NOWHERE
+    keys[row].predictions = totals[KEYS + FREE]
+    totals[KEYS + FREE] = row
+    totals[KEYS + LIVE] -= 1
+
+
+@numba.njit(cache=True)
+def fill_table(table: Int32Array, store: Store) -> None:
+    """Put every live key into a new, empty table."""
+    for row in range(store.totals[KEYS + USED]):
+        if store.keys[row].start >= 0:
+            _place(table, row, np.int64(store.keys[row].hash))
+
+
+@numba.njit(cache=True)
+def add_extra(store: Store, new: NewPredictions, i: int) -> int:
+    """Put record i's own prediction_id and score map into the arena; -1 where it has neither.
+
+    Layout: id length (2 bytes, 0 for none), id, number of scores (4 bytes), each: class code (4), bits (8).
+    """
+    id_start = id_stop = 0
+    if len(new.id_ends):
+        id_start = new.id_ends[i - 1] if i else 0
+        id_stop = new.id_ends[i]
+    first = new.score_ends[i - 1] if i else 0
+    count = new.score_ends[i] - first
+    if id_start == id_stop and count == 0:
+        return NOWHERE
+    arena = store.arena
+    begin = store.totals[ARENA_USED]
+    at = _write(arena, begin, id_stop - id_start, 2)
+    for j in range(id_start, id_stop):
+        arena[at] = new.id_data[j]
+        at += 1
+    at = _write(arena, at, count, 4)
+    for j in range(first, first + count):
+        at = _write(arena, at, np.int64(new.score_names[j]), 4)
+        at = _write(arena, at, new.score_values[j], 8)
+    store.totals[ARENA_USED] = at
+    return np.int64(begin)
+
+
+@numba.njit(cache=True)
+def _write(arena: UInt8Array, at: int, number: int, size: int) -> int:
+    for i in range(size):
+        arena[at + i] = (number >> (8 * i)) & 0xFF
+    return at + size
+
+
+@numba.njit(cache=True)
+def read(arena: UInt8Array, at: int, size: int) -> int:
+    """The little-endian number of `size` bytes at `at`."""
+    number = np.int64(0)
+    for i in range(size):
+        number |= np.int64(arena[at + i]) << (8 * i)
+    return number
+
+
+@numba.njit(cache=True)
+def same_id(store: Store, extra: int, new: NewPredictions, i: int) -> bool:
+    """Whether the held prediction with `extra` has record i's prediction_id (their keys are the same)."""
+    start = stop = 0
+    if len(new.id_ends):
+        start = new.id_ends[i - 1] if i else 0
+        stop = new.id_ends[i]
+    held = 0 if extra < 0 else read(store.arena, extra, 2)
+    if held != stop - start:
+        return False
+    return held == 0 or same_bytes(store.arena, extra + 2, new.id_data, start, held)
+
+
+@numba.njit(cache=True)
+def extra_size(arena: UInt8Array, extra: int) -> int:
+    """The bytes that an extra takes."""
+    length = read(arena, extra, 2)
+    return 6 + length + 12 * read(arena, extra + 2 + length, 4)
+
+
+@numba.njit(cache=True)
+def compact(store: Store, arena: UInt8Array) -> None:
+    """Copy all that is alive into a new arena, in the order of rows."""
+    at = 0
+    for row in range(store.totals[KEYS + USED]):
+        begin = store.keys[row].start
+        if begin >= 0:
+            size = 2 + read(store.arena, begin, 2)
+            arena[at : at + size] = store.arena[begin : begin + size]
+            store.keys[row].start = at
+            at += size
+    for row in range(store.totals[USED]):
+        begin = store.predictions[row].extra
+        if store.predictions[row].status and begin >= 0:
+            size = extra_size(store.arena, begin)
+            arena[at : at + size] = store.arena[begin : begin + size]
+            store.predictions[row].extra = at
+            at += size
+    store.totals[ARENA_USED] = at
+    store.totals[ARENA_GARBAGE] = 0
+
+
+@numba.njit(cache=True)
+def gather_packed(data: UInt8Array, ends: Int64Array, index: Int64Array) -> tuple[UInt8Array, Int64Array]:
+    """The packed byte strings of `index`, packed."""
+    found = np.empty(len(index), np.int64)
+    total = 0
+    for i in range(len(index)):
+        j = index[i]
+        total += ends[j] - (ends[j - 1] if j else 0)
+        found[i] = total
+    packed = np.empty(total, np.uint8)
+    at = 0
+    for j in index:
+        start = ends[j - 1] if j else 0
+        for b in range(start, ends[j]):
+            packed[at] = data[b]
+            at += 1
+    return packed, found

@@ -1,0 +1,77 @@
+"""What a join task needs to know: topics, times, limits and decoders. Built once, frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from streams.decode import DecodedLabels, DecodedPredictions, Refusal, Strings
+from streams.partitioner import Partitioner
+from streams.records import OutputRecord, RecordBatch
+
+_HOUR = 3_600_000
+_DAY = 24 * _HOUR
+
+
+class DecodesPredictions(Protocol):
+    """Bytes of the predictions topic to columns; total: bad data becomes refusals."""
+
+    def decode(self, batch: RecordBatch, strings: Strings) -> DecodedPredictions: ...
+
+
+class DecodesLabels(Protocol):
+    """Bytes of the labels topic to columns; total: bad data becomes refusals."""
+
+    def decode(self, batch: RecordBatch, strings: Strings) -> DecodedLabels: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Decoders:
+    """How a task reads its input. `dead_letter(refusal, batch, clock)` makes the record of a refusal."""
+
+    predictions: DecodesPredictions
+    labels: DecodesLabels
+    dead_letter: Callable[[Refusal, RecordBatch, int], OutputRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelJoin:
+    """The times of one model, in milliseconds, and the label a prediction gets when none came (None: unlabelled)."""
+
+    horizon: int = 7 * _DAY
+    grace: int = _DAY
+    on_expiry: float | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinSettings:
+    """What is the same for all join tasks of an application. Times are milliseconds.
+
+    `default` holds for every model that `models` does not name. A label that names no model is held for the
+    longest horizon + grace of all of them.
+    """
+
+    decoders: Decoders
+    application_id: str = "streamgauge"
+    predictions: str = "predictions"
+    labels: str = "labels"
+    control: str = "control"
+    outcomes: str = "streamgauge-outcomes"
+    outcomes_partitions: int = 8
+    partitioner: Partitioner = "murmur2"
+    segment_keys: tuple[str, ...] = ()
+    default: ModelJoin = ModelJoin()
+    models: Mapping[str, ModelJoin] = field(default_factory=dict)
+    disorder: int = 60_000
+    idle_after: int = 30_000
+    records_per_key: int = 64
+
+    def join_of(self, model: str) -> ModelJoin:
+        """The times of `model`."""
+        return self.models.get(model, self.default)
+
+    @property
+    def longest_hold(self) -> int:
+        """The longest horizon + grace of any model."""
+        return max(each.horizon + each.grace for each in (self.default, *self.models.values()))
