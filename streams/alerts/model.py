@@ -1,0 +1,204 @@
+"""All alerts of one model: what the gauge found goes in, alert events come out.
+
+State is moved by the calls alone, so the same calls in the same order give the same bytes. Clocks and event times are
+epoch milliseconds; every `clock` is that of the ticks.
+
+Besides the gauge's findings two things are decided here, at ticks:
+- A version is retired when it has not predicted for `retire_after` of event time, while another version of its
+  variant has predicted since. Its alerts resolve (`version_retired`) and no new ones are opened.
+- A drift, threshold or silence alert of which nothing was heard for `expire_after` of the clock (no traffic of its
+  version and variant, no window that could be judged) resolves (`expired`).
+A change whose alert was closed in one of these ways, or had no room, still stands for its series: it is kept, and
+raised again when its version predicts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from streams.alerts.alert import Alert, AlertKey, Resolution, Status
+from streams.alerts.book import AlertBook
+from streams.alerts.episode import Facts, facts_of, facts_tree
+from streams.alerts.facts import Condition, DriftFinding, WindowFigures
+from streams.alerts.mutes import Mutes
+from streams.alerts.rules import ModelRules
+from streams.alerts.settings import AlertSettings
+from streams.alerts.silence import ModelSilence
+from streams.alerts.summary import drift_facts
+
+_STANDING_LIMIT = 1_000
+_SCOPE_LIMIT = 1_000
+
+
+class ModelAlerts:
+    """The alerts of one model. Every method returns the events it leads to, in the order they are to be published."""
+
+    def __init__(self, model: str, settings: AlertSettings) -> None:
+        self._model = model
+        self._settings = settings
+        self._mutes = Mutes()
+        self._book = AlertBook(model, settings, self._mutes)
+        self._rules = ModelRules(settings, self._book)
+        self._silence = ModelSilence(settings, self._book)
+        self._task: str | None = None
+        self._event_time: int | None = None
+        self._latest: dict[tuple[str | None, str | None], int] = {}  # of each version × variant, its last prediction
+        self._news: dict[tuple[str | None, str | None], None] = {}  # which of them spoke since the last tick
+        self._standing: dict[AlertKey, Facts] = {}  # changes that stand, with no alert open
+
+    def decide(self, task: str) -> None:
+        """The model's task is known: an error is a share of wrong outcomes, or of regression a distance."""
+        self._task = task
+
+    def seen(self, version: str | None, variant: str | None, predictions: int, outcomes: int, latest: int) -> None:
+        """Rows have come: how many, and the largest event time of a prediction among them. Any cut says the same."""
+        scope = (version, variant)
+        self._silence.seen(predictions, outcomes, latest)
+        self._news[scope] = None
+        if predictions:
+            self._latest[scope] = max(latest, self._latest.get(scope, latest))
+            if len(self._latest) > _SCOPE_LIMIT:
+                del self._latest[min(self._latest, key=lambda each: (self._latest[each], str(each)))]
+
+    def drift(self, finding: DriftFinding, clock: int) -> list[Alert]:
+        """A series changed, or is back."""
+        key = AlertKey.of(finding.version, finding.variant, finding.segment, finding.rule, finding.subject)
+        if finding.kind != "fired":
+            self._standing.pop(key, None)
+            return self._book.resolve(key, Resolution(finding.kind), clock)
+        facts = drift_facts(finding, self._task, self._settings.detector_annotations.get(finding.rule, {}))
+        if self._is_retired(key):
+            self._keep(key, facts)
+            return []
+        events = self._book.raise_(key, facts, Status.FIRING, clock)
+        if self._book.get(key) is None:
+            self._keep(key, facts)
+        return events
+
+    def judge(self, figures: WindowFigures, clock: int) -> list[Alert]:
+        """A tumbling window has a new revision: the threshold rules look at it."""
+        if self._is_retired(AlertKey(figures.version, figures.variant, (), "", "")):
+            return []
+        return self._rules.judge(figures, clock)
+
+    def condition(self, condition: Condition, clock: int) -> list[Alert]:
+        """Others raise or clear what they watch."""
+        key = AlertKey.of(condition.version, condition.variant, condition.segment, condition.rule, condition.subject)
+        if not condition.active:
+            return self._book.resolve(key, Resolution.RECOVERED, clock)
+        facts = Facts(
+            origin="condition",
+            kind=condition.kind,
+            severity=condition.severity,
+            noun=condition.subject,
+            text=condition.text,
+            statistic=condition.statistic,
+            threshold=condition.threshold,
+            direction=condition.direction,
+            change_at=condition.change_at,
+            cause=condition.cause,
+        )
+        return self._book.raise_(key, facts, Status.FIRING, clock)
+
+    def rebaseline(self, version: str | None, subject: str, clock: int) -> list[Alert]:
+        """The reference of a subject was moved: its drift alerts are closed. `features` stands for every feature."""
+        events: list[Alert] = []
+        for key in [key for key in self._standing if _concerns(key, version, subject)]:
+            del self._standing[key]
+        for episode in self._book.episodes():
+            if episode.facts.origin == "drift" and _concerns(episode.key, version, subject):
+                events += self._book.resolve(episode.key, Resolution.REBASELINED, clock)
+        return events
+
+    def tick(self, clock: int, event_time: int | None, caught_up: bool) -> list[Alert]:
+        """Time has passed: silence, versions retired, alerts expired, repeats, the ends of incidents and mutes.
+
+        `event_time` is the watermark over all join tasks, None before there is one; `caught_up`: all of them are.
+        """
+        if event_time is not None:
+            self._event_time = max(event_time, self._event_time or event_time)
+        self._mutes.tick(clock)
+        events = self._silence.tick(clock, caught_up)
+        events += self._close(clock)
+        events += self._reopen(clock)
+        self._news.clear()
+        self._rules.tick(self._event_time)
+        events += self._book.tick(clock)
+        return events
+
+    def _close(self, clock: int) -> list[Alert]:
+        """Close what is retired, out of date, or has no rule any more."""
+        events: list[Alert] = []
+        for episode in self._book.episodes():
+            key, origin = episode.key, episode.facts.origin
+            if origin == "drift" and (key.version, key.variant) in self._news:
+                episode.heard_at = clock
+            resolution = None
+            if self._is_retired(key):
+                resolution = Resolution.VERSION_RETIRED
+            elif (origin == "threshold" and not self._rules.has(key)) or (
+                origin in ("drift", "threshold", "silence") and clock - episode.heard_at >= self._settings.expire_after
+            ):
+                resolution = Resolution.EXPIRED
+            if resolution is not None:
+                events += self._book.resolve(key, resolution, clock)
+                if origin == "drift":
+                    self._keep(key, episode.facts)
+        return events
+
+    def _reopen(self, clock: int) -> list[Alert]:
+        """Raise what still stands, where its version speaks again and there is room."""
+        events: list[Alert] = []
+        if not self._standing or not self._news:
+            return events
+        for key, facts in list(self._standing.items()):
+            if (key.version, key.variant) in self._news and not self._is_retired(key) and self._book.room() > 0:
+                del self._standing[key]
+                events += self._book.raise_(key, facts, Status.FIRING, clock)
+        return events
+
+    def _keep(self, key: AlertKey, facts: Facts) -> None:
+        self._standing.pop(key, None)
+        self._standing[key] = facts
+        if len(self._standing) > _STANDING_LIMIT:
+            del self._standing[next(iter(self._standing))]
+
+    def _is_retired(self, key: AlertKey) -> bool:
+        if key.version is None or self._event_time is None:
+            return False
+        last = self._latest.get((key.version, key.variant))
+        if last is None or self._event_time - last < self._settings.retire_after:
+            return False
+        return any(variant == key.variant and other > last for (_, variant), other in self._latest.items())
+
+    def snapshot(self) -> dict[str, Any]:
+        """All state as plain values, for `streams.state.pack`."""
+        return {
+            "task": self._task,
+            "event_time": self._event_time,
+            "latest": [[version, variant, latest] for (version, variant), latest in self._latest.items()],
+            "news": [list(scope) for scope in self._news],
+            "standing": [[key.tree(), facts_tree(facts)] for key, facts in self._standing.items()],
+            "mutes": self._mutes.snapshot(),
+            "book": self._book.snapshot(),
+            "rules": self._rules.snapshot(),
+            "silence": self._silence.snapshot(),
+        }
+
+    def restore(self, tree: Mapping[str, Any]) -> None:
+        """Take the state of a snapshot; the settings may have changed since. Alerts of rules that are gone expire at
+        the next tick."""
+        self._task = tree["task"]
+        self._event_time = tree["event_time"]
+        self._latest = {(version, variant): latest for version, variant, latest in tree["latest"]}
+        self._news = dict.fromkeys((version, variant) for version, variant in tree["news"])
+        self._standing = {AlertKey.of(*key): facts_of(facts) for key, facts in tree["standing"]}
+        self._mutes.restore(tree["mutes"])
+        self._book.restore(tree["book"])
+        self._rules.restore(tree["rules"])
+        self._silence.restore(tree["silence"])
+
+
+def _concerns(key: AlertKey, version: str | None, subject: str) -> bool:
+    return key.version == version and (key.subject == subject or key.subject.startswith(f"{subject}."))

@@ -1,0 +1,85 @@
+"""Silences and announced events: what mutes an alert, by the clock of the ticks. A muted alert is still published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streams.alerts.alert import AlertKey
+from streams.alerts.episode import Episode
+
+MOST = 1_000
+"""As many silences and announced events are kept; of more, the one that ends first is let go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """A silence or an announced event: matches alerts whose fields have these values, in [starts_at, ends_at)."""
+
+    name: str
+    matchers: tuple[tuple[str, str], ...]
+    starts_at: int
+    ends_at: int
+
+
+class Mutes:
+    """The mutes that may still matter, by name (`silence/<id>`, `calendar/<id>`)."""
+
+    def __init__(self) -> None:
+        self._mutes: dict[str, Mute] = {}
+
+    def put(self, mute: Mute) -> None:
+        """Add a mute, or change it."""
+        self._mutes[mute.name] = mute
+        if len(self._mutes) > MOST:
+            del self._mutes[min(self._mutes.values(), key=lambda each: (each.ends_at, each.name)).name]
+
+    def remove(self, name: str) -> None:
+        """Take a mute away; no matter if it is not there."""
+        self._mutes.pop(name, None)
+
+    def muting(self, model: str, episode: Episode, clock: int) -> tuple[str, ...]:
+        """The names of the mutes that match an alert now, sorted."""
+        if not self._mutes:
+            return ()
+        fields = _fields(model, episode.key, episode)
+        return tuple(
+            sorted(
+                mute.name
+                for mute in self._mutes.values()
+                if mute.starts_at <= clock < mute.ends_at
+                and all(fields.get(name) == value for name, value in mute.matchers)
+            )
+        )
+
+    def tick(self, clock: int) -> None:
+        """Let go of what is over."""
+        for name in [name for name, mute in self._mutes.items() if mute.ends_at <= clock]:
+            del self._mutes[name]
+
+    def snapshot(self) -> list[Any]:
+        """The mutes as plain values."""
+        return [[each.name, dict(each.matchers), each.starts_at, each.ends_at] for each in self._mutes.values()]
+
+    def restore(self, tree: Sequence[Any]) -> None:
+        """Take the mutes of a snapshot."""
+        mutes = (Mute(name, tuple(matchers.items()), start, end) for name, matchers, start, end in tree)
+        self._mutes = {mute.name: mute for mute in mutes}
+
+
+def _fields(model: str, key: AlertKey, episode: Episode) -> Mapping[str, str | None]:
+    """What matchers look at: the fields of the event that are text, and the segment as `segment.<key>`."""
+    return {
+        "model": model,
+        "version": key.version,
+        "variant": key.variant,
+        "rule": key.rule,
+        "subject": key.subject,
+        "kind": episode.facts.kind,
+        "severity": episode.facts.severity,
+        "alert_id": episode.alert_id,
+        "episode_id": episode.episode_id,
+        "group_id": episode.group_id,
+        **{f"segment.{name}": value for name, value in key.segment},
+    }

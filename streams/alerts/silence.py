@@ -1,0 +1,160 @@
+"""Silence of a stream: nothing has come for longer than this stream has ever been quiet.
+
+The rule, for predictions and for labels (outcomes) of a model as a whole:
+- Time counts only between ticks at both of which every join task was caught up: downtime of ours is not silence of
+  theirs. A spell is the counted time since something last came.
+- It is armed once `history` (7 days: nights and a weekend) of counted time and `fewest` arrivals have been seen since
+  the first arrival.
+- It is silent when the spell is longer than `floor` and twice the longest spell of the last 28 counted days. A spell
+  that raised an alert counts half: the same pause does not alarm twice, a longer one does.
+So a stream that comes in daily batches alarms after two days, and one that never pauses after `floor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from streams.alerts.alert import Alert, AlertKey, Resolution, Status
+from streams.alerts.book import AlertBook
+from streams.alerts.episode import Facts
+from streams.alerts.settings import DAY, HOUR, MINUTE, AlertSettings
+from streams.alerts.summary import duration
+
+_DAYS = 28
+PREDICTIONS = AlertKey(None, None, (), "silence/predictions", "predictions")
+LABELS = AlertKey(None, None, (), "silence/labels", "labels")
+
+
+@dataclass(slots=True)
+class Quiet:
+    """How long one stream has been quiet, and how long it has ever been. Times in milliseconds of counted time."""
+
+    history: int
+    floor: int
+    fewest: int
+    arrived: int = 0
+    listened: int = 0
+    spell: int = 0
+    longest: list[int] | None = None  # of each of the last days, the newest last
+    silent: bool = False
+
+    @property
+    def limit(self) -> int:
+        """The spell that would be silence."""
+        return max(self.floor, 2 * max(self.longest or [0]))
+
+    def tick(self, advance: int, arrived: int) -> bool | None:
+        """`advance` more counted time, in which `arrived` came. True: silent from now; False: no longer; else None."""
+        if arrived == 0 and self.arrived == 0:
+            return None  # nothing has ever come: there is nothing to miss
+        self._listen(advance)
+        self.arrived += arrived
+        if arrived == 0:
+            self.spell += advance
+            armed = self.listened >= self.history and self.arrived >= self.fewest
+            if self.silent or not armed or self.spell <= self.limit:
+                return None
+            self.silent = True
+            return True
+        assert self.longest is not None
+        self.longest[-1] = max(self.longest[-1], self.spell // 2 if self.silent else self.spell)
+        was_silent, self.silent, self.spell = self.silent, False, 0
+        return False if was_silent else None
+
+    def _listen(self, advance: int) -> None:
+        """Count time on; a new day begins with its own longest spell."""
+        if self.longest is None:
+            self.longest = [0]
+        days = (self.listened + advance) // DAY - self.listened // DAY
+        self.listened += advance
+        if days:
+            self.longest = [*self.longest, *[0] * min(days, _DAYS)][-_DAYS:]
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state as plain values."""
+        return {
+            "arrived": self.arrived,
+            "listened": self.listened,
+            "spell": self.spell,
+            "longest": None if self.longest is None else list(self.longest),
+            "silent": self.silent,
+        }
+
+    def restore(self, tree: Mapping[str, Any]) -> None:
+        """Take the state of a snapshot."""
+        self.arrived = tree["arrived"]
+        self.listened = tree["listened"]
+        self.spell = tree["spell"]
+        self.longest = None if tree["longest"] is None else list(tree["longest"])
+        self.silent = tree["silent"]
+
+
+class ModelSilence:
+    """Both streams of a model. Labels are not missed while predictions are: the one silence explains the other."""
+
+    def __init__(self, settings: AlertSettings, book: AlertBook) -> None:
+        self._book = book
+        self._predictions = Quiet(settings.quiet_history, floor=5 * MINUTE, fewest=1_000)
+        self._labels = Quiet(settings.quiet_history, floor=HOUR, fewest=100)
+        self._arrived = [0, 0]
+        self._latest: int | None = None
+        self._clock: int | None = None
+        self._caught_up = False
+
+    def seen(self, predictions: int, outcomes: int, latest: int) -> None:
+        """So many have come since; `latest` is the largest event time of the predictions."""
+        self._arrived[0] += predictions
+        self._arrived[1] += outcomes
+        if predictions:
+            self._latest = max(latest, self._latest or latest)
+
+    def tick(self, clock: int, caught_up: bool) -> list[Alert]:
+        """Count the time since the last tick, where everything was read at both."""
+        before = clock if self._clock is None else self._clock
+        advance = max(clock - before, 0) if caught_up and self._caught_up else 0
+        self._clock, self._caught_up = max(clock, before), caught_up
+        predictions, outcomes = self._arrived
+        self._arrived = [0, 0]
+        events = self._tell(PREDICTIONS, self._predictions, self._predictions.tick(advance, predictions), clock)
+        missed = 0 if self._predictions.silent else advance
+        return events + self._tell(LABELS, self._labels, self._labels.tick(missed, outcomes), clock)
+
+    def _tell(self, key: AlertKey, quiet: Quiet, change: bool | None, clock: int) -> list[Alert]:
+        if change is None:
+            return []
+        if not change:
+            return self._book.resolve(key, Resolution.RECOVERED, clock)
+        facts = Facts(
+            origin="silence",
+            kind="silence_of_stream",
+            severity="warning",
+            noun=f"the stream of {key.subject}",
+            text=f"no {key.subject} for {duration(quiet.spell)}, twice the longest pause seen or more",
+            statistic=quiet.spell,
+            threshold=quiet.limit,
+            direction="down",
+            change_at=self._latest if key == PREDICTIONS else None,
+        )
+        return self._book.raise_(key, facts, Status.FIRING, clock)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state as plain values."""
+        return {
+            "predictions": self._predictions.snapshot(),
+            "labels": self._labels.snapshot(),
+            "arrived": list(self._arrived),
+            "latest": self._latest,
+            "clock": self._clock,
+            "caught_up": self._caught_up,
+        }
+
+    def restore(self, tree: Mapping[str, Any]) -> None:
+        """Take the state of a snapshot."""
+        self._predictions.restore(tree["predictions"])
+        self._labels.restore(tree["labels"])
+        self._arrived = list(tree["arrived"])
+        self._latest = tree["latest"]
+        self._clock = tree["clock"]
+        self._caught_up = tree["caught_up"]

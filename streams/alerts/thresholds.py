@@ -1,0 +1,153 @@
+"""Threshold rules: the verdicts on a rule's windows, and what they say together.
+
+    window                breached    not breached    unknown (fewer outcomes than min_count, no value, no history,
+                                                       not mature yet, no window at all)
+    fires                 yes, once the run covers `for`       no         no
+    ends the episode      no          if no later window is known         no
+    breaks the run        no          yes                                 no
+
+`for` is event time: the run is the breached windows back from the latest known one to the last that is known not to
+be; windows that are unknown are passed over and do not count. A revision replaces its window's verdict, judged
+against the history as it is then; later windows are judged again at their own revisions.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streams.alerts.facts import Level, WindowFigures
+from streams.alerts.settings import ThresholdRule
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judged window. `value` is None where it must not serve as history, `breached` where it is unknown;
+    `history` is what the threshold was made of."""
+
+    value: float | None
+    outcomes: int
+    breached: bool | None
+    threshold: float | None
+    history: Level | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a rule's windows say together.
+
+    `latest` is the verdict of the latest known window (None: none is known); `held` is the event time the run of
+    breaches back from it covers, from `since` on, with `outcomes` in it. `known`: the window at hand could be judged.
+    `outdated`: it could not, for want of a history, and it is the latest.
+    """
+
+    latest: Verdict | None
+    known: bool
+    outdated: bool
+    held: int
+    since: int
+    outcomes: int
+
+
+class RuleTrack:
+    """The verdicts of one rule on one version × variant × segment, as far back as they may be looked at or revised."""
+
+    def __init__(self, rule: ThresholdRule, keep: int) -> None:
+        self._rule = rule
+        self._span = max(rule.limit.over + keep, rule.hold) + rule.window
+        self._starts: list[int] = []
+        self._verdicts: dict[int, Verdict] = {}
+
+    def is_past(self, event_time: int) -> bool:
+        """Whether nothing here can matter to a window at `event_time` or later."""
+        return not self._starts or self._starts[-1] + self._span < event_time
+
+    def judge(self, figures: WindowFigures) -> Standing | None:
+        """Take a revision in. None: the window may not be judged (open or not mature), or is too old to matter."""
+        if figures.state == "open" or not (figures.mature or figures.state == "final"):
+            return None
+        if self._starts and figures.start <= self._starts[-1] - self._span:
+            return None
+        value = figures.metrics.get(self._rule.metric)
+        if figures.outcomes < self._rule.min_count or (value is not None and not math.isfinite(value)):
+            value = None
+        history = self._history(figures.start)
+        enough = len(history) >= self._rule.fewest
+        threshold = _threshold(self._rule, history) if enough else None
+        breached = None
+        if value is not None and threshold is not None:
+            breached = value < threshold if self._rule.side == "below" else value > threshold
+        level = Level(math.fsum(history) / len(history), len(history)) if history else None
+        self._put(figures.start, Verdict(value, figures.outcomes, breached, threshold, level))
+        outdated = value is not None and not enough and figures.start == self._starts[-1]
+        return self._standing(breached is not None, outdated)
+
+    def _put(self, start: int, verdict: Verdict) -> None:
+        if start not in self._verdicts:
+            insort(self._starts, start)
+        self._verdicts[start] = verdict
+        oldest = self._starts[-1] - self._span
+        while self._starts[0] <= oldest:
+            del self._verdicts[self._starts.pop(0)]
+
+    def _history(self, start: int) -> list[float]:
+        """The values of the windows within `over` before `start`, breached ones left out."""
+        if self._rule.limit.kind == "static":
+            return []
+        first = bisect_left(self._starts, start - self._rule.limit.over)
+        verdicts = (self._verdicts[at] for at in self._starts[first : bisect_left(self._starts, start)])
+        return [verdict.value for verdict in verdicts if verdict.value is not None and not verdict.breached]
+
+    def _standing(self, known: bool, outdated: bool) -> Standing:
+        latest: Verdict | None = None
+        windows = since = outcomes = 0
+        for start in reversed(self._starts):
+            verdict = self._verdicts[start]
+            if verdict.breached is None:
+                continue
+            latest = latest or verdict
+            if not verdict.breached:
+                break
+            windows, since, outcomes = windows + 1, start, outcomes + verdict.outcomes
+        return Standing(latest, known, outdated, windows * self._rule.window, since, outcomes)
+
+    def snapshot(self) -> list[Any]:
+        """The verdicts as plain values, oldest first."""
+        return [[start, *_verdict_tree(self._verdicts[start])] for start in self._starts]
+
+    def restore(self, tree: Sequence[Any]) -> None:
+        """Take the verdicts of a snapshot."""
+        self._starts = [entry[0] for entry in tree]
+        self._verdicts = {
+            start: Verdict(value, outcomes, breached, threshold, None if count == 0 else Level(mean, count))
+            for start, value, outcomes, breached, threshold, mean, count in tree
+        }
+
+
+def _verdict_tree(verdict: Verdict) -> list[Any]:
+    level = verdict.history or Level(None, 0)
+    return [verdict.value, verdict.outcomes, verdict.breached, verdict.threshold, level.mean, level.count]
+
+
+def _threshold(rule: ThresholdRule, history: list[float]) -> float:
+    limit = rule.limit
+    if limit.kind == "static":
+        return limit.value
+    if limit.kind == "quantile":
+        return _quantile(sorted(history), limit.value)
+    sigma = 0.0
+    mean = history[0]
+    if min(history) != max(history):  # of constants, neither mean nor deviation may carry rounding errors
+        mean = math.fsum(history) / len(history)
+        sigma = math.sqrt(math.fsum((value - mean) ** 2 for value in history) / (len(history) - 1))
+    return mean - limit.value * sigma if rule.side == "below" else mean + limit.value * sigma
+
+
+def _quantile(ordered: list[float], q: float) -> float:
+    place = (len(ordered) - 1) * q
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
