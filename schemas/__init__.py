@@ -16,10 +16,25 @@ from schemas.config import (
     WindowsConfig,
 )
 from schemas.detection import METRICS, Adwin, ChiSquared, Detector, PageHinkley, Quantile, Rule, Sigmas, WindowedKs
+from schemas.inputs import (
+    ERROR_CODES,
+    MAX_IDENTIFIER_BYTES,
+    MAX_NUMBER,
+    MAX_VALUE_BYTES,
+    InputError,
+    LabelEvent,
+    PredictionEvent,
+    read_json,
+)
 from schemas.loading import ConfigError, load_config
-from schemas.units import canonical_class, class_number, format_duration, parse_duration, parse_timestamp
+from schemas.units import LARGEST_EXACT, canonical_class, class_number, format_duration, parse_duration, parse_timestamp
 
 __all__ = [
+    "ERROR_CODES",
+    "LARGEST_EXACT",
+    "MAX_IDENTIFIER_BYTES",
+    "MAX_NUMBER",
+    "MAX_VALUE_BYTES",
     "METRICS",
     "Adwin",
     "BudgetConfig",
@@ -29,11 +44,14 @@ __all__ = [
     "Detector",
     "ExpiryLabel",
     "HttpConfig",
+    "InputError",
     "JoinConfig",
     "KafkaConfig",
+    "LabelEvent",
     "LimitsConfig",
     "ModelConfig",
     "PageHinkley",
+    "PredictionEvent",
     "PrivacyConfig",
     "Quantile",
     "ReferenceConfig",
@@ -49,4 +67,5 @@ __all__ = [
     "load_config",
     "parse_duration",
     "parse_timestamp",
+    "read_json",
 ]

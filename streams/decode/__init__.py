@@ -9,13 +9,19 @@ from streams.decode.columns import (
     Refusal,
     Strings,
 )
+from streams.decode.decoders import LabelDecoder, PredictionDecoder, Span
+from streams.decode.listed import Privacy
 
 __all__ = [
     "DecodedLabels",
     "DecodedPredictions",
     "LabelColumns",
+    "LabelDecoder",
     "Packed",
     "PredictionColumns",
+    "PredictionDecoder",
+    "Privacy",
     "Refusal",
+    "Span",
     "Strings",
 ]
