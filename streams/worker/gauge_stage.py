@@ -1,0 +1,168 @@
+"""The gauge stage for the loop: a task per partition of the outcomes topic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from streams.log import Committed
+from streams.records import Moment, OutputRecord, RecordBatch, TopicPartition
+from streams.worker.births import birth_record, read_birth
+from streams.worker.errors import Misfit, StateLost
+from streams.worker.restore import bounds, keyed_records, read_range
+from streams.worker.stage import Figures, GaugeCore, Library, MaybeOffsets, StageTask, Turn
+
+_MAX_RECORDS = 128
+"""Messages hold up to 512 KiB of rows each."""
+
+
+@dataclass(frozen=True, slots=True)
+class GaugeTopics:
+    """The topics of the gauge stage; outcomes and snapshots have `partitions` each."""
+
+    outcomes: str
+    snapshots: str
+    partitions: int
+
+
+class _Mark(msgspec.Struct, frozen=True):
+    """The metadata of a gauge partition's offset."""
+
+    commit: int
+    watermark: int | None = None
+
+
+class GaugeStage:
+    """Task p owns outcomes partition p."""
+
+    name = "gauge"
+    max_records = _MAX_RECORDS
+
+    def __init__(self, topics: GaugeTopics, group_id: str, make: Callable[[int], GaugeCore]) -> None:
+        self._topics = topics
+        self._make = make
+        self.group_id = group_id
+        self.topics: Sequence[str] = (topics.outcomes,)
+
+    def task_of(self, partition: TopicPartition) -> int:
+        """The task that owns a partition."""
+        if partition.partition >= self._topics.partitions:
+            raise Misfit(
+                f"{partition.topic} has been given more partitions than the {self._topics.partitions} it was born "
+                "with: models would move; start anew under another kafka.application_id"
+            )
+        return partition.partition
+
+    def partitions_of(self, task: int) -> tuple[TopicPartition, ...]:
+        """The partition that a task owns."""
+        return (TopicPartition(self._topics.outcomes, task),)
+
+    def open(self, task: int, committed: MaybeOffsets, library: Library) -> StageTask:
+        """Restore a task: the newest snapshot, then the outcomes after it, silently, up to what was committed."""
+        (source,) = self.partitions_of(task)
+        place = TopicPartition(self._topics.snapshots, task)
+        said = committed[source]
+        core = self._make(task)
+        cut = core.restore(keyed_records(place, library))
+        low, _ = bounds(source, library)
+        if cut is None:
+            birth = read_birth(place, self.name, task, library)
+            if birth is None and said is None:
+                record = birth_record(place, self.name, task, self._topics.partitions, {source: low})
+                return GaugeStageTask(task, core, source, low, commit=0, birth=record)
+            if birth is None or said is None:
+                raise StateLost(
+                    f"gauge task {task} has run before, but neither a snapshot on {place.topic}/{place.partition} nor "
+                    "the group's offset says how far: restore the topic, or start anew under another "
+                    "kafka.application_id"
+                )
+            cut = birth.start[f"{source.topic}/{source.partition}"]
+        offset = cut if said is None else said.offset
+        if offset < cut:
+            raise StateLost(
+                f"the group's offset of {source.topic}/{source.partition} is {offset}, before the snapshot's {cut}: "
+                f"events would be published twice; reset it to {cut} or later"
+            )
+        for batch in read_range(source, cut, offset, library):
+            core.apply(batch)
+        mark = msgspec.json.decode(said.metadata, type=_Mark) if said is not None and said.metadata else _Mark(0)
+        return GaugeStageTask(task, core, source, offset, commit=mark.commit + 1, birth=None)
+
+
+class GaugeStageTask:
+    """A gauge task of the core with its offset."""
+
+    def __init__(
+        self,
+        number: int,
+        core: GaugeCore,
+        source: TopicPartition,
+        position: int,
+        *,
+        commit: int,
+        birth: OutputRecord | None,
+    ) -> None:
+        self.number = number
+        self.partitions = (source,)
+        self._core = core
+        self._source = source
+        self._position = position
+        self._commit = commit
+        self._birth = birth
+        self._watermark: int | None = None
+        self._unsaved = False
+
+    @property
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """The next offset to read."""
+        return {self._source: self._position}
+
+    def due(self, clock: int) -> bool:
+        """Only to be born: what time decides comes with the ticks in the log."""
+        return self._birth is not None
+
+    def turn(self, batches: Sequence[RecordBatch], ends: Mapping[TopicPartition, int], moment: Moment) -> Turn:
+        """Fold what was read; a snapshot where one is due."""
+        outputs: list[OutputRecord] = []
+        counters: dict[str, int] = {}
+        if self._birth is not None:
+            outputs.append(self._birth)
+            self._birth = None
+        for batch in batches:
+            step = self._core.apply(batch)
+            outputs += step.outputs
+            for name, amount in step.counters.items():
+                counters[name] = counters.get(name, 0) + amount
+            self._watermark = step.watermark
+            self._unsaved = True
+        self._position = ends.get(self._source, self._position)
+        if self._core.snapshot_due():
+            outputs += self._snapshot()
+        return self._turn(outputs, counters)
+
+    def last_turn(self, clock: int) -> Turn | None:
+        """A snapshot, so that the next start has nothing to replay and needs no offset of the group."""
+        return self._turn(self._snapshot(), {}) if self._unsaved else None
+
+    def _snapshot(self) -> list[OutputRecord]:
+        self._unsaved = False
+        return self._core.snapshot(self._position)
+
+    def _turn(self, outputs: Sequence[OutputRecord], counters: Mapping[str, int]) -> Turn:
+        metadata = msgspec.json.encode(_Mark(self._commit, self._watermark)).decode()
+        self._commit += 1
+        offsets = {self._source: Committed(self._position, metadata)}
+        return Turn(outputs, (), offsets, Figures(self._watermark, None, counters))
+
+    def landed(self, commit: int, offset: int) -> None:
+        """A gauge has no journal."""
+
+    def trim(self) -> tuple[TopicPartition, int] | None:
+        """Outcomes are deleted by their topic's retention, snapshots by compaction."""
+        return None
+
+    def event_times(self) -> Mapping[TopicPartition, int]:
+        """One partition is never ahead of itself."""
+        return {}

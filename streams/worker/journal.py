@@ -1,0 +1,118 @@
+"""The journal topic as the worker sees it: envelopes around the join core's blocks.
+
+Every commit of a join task writes at least one envelope to the task's partition, so the newest one says what the
+group's committed offsets were, whatever became of them: offsets expire with an idle group, the journal does not.
+
+    {commit, floor, sources: [[topic, partition, offset, metadata], …], block}
+
+`floor` is the oldest commit whose blocks are still needed; what lies below it is skipped, and deleted now and then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from streams.log import Committed
+from streams.records import OutputRecord, TopicPartition
+from streams.state import pack, unpack
+from streams.worker.errors import StateLost
+from streams.worker.restore import bounds, read_range
+from streams.worker.stage import JournalBlock, Library, Offsets
+
+_MAGIC = b"SGJE"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What one record of the journal says; `block` is None where the commit changed nothing that is held."""
+
+    commit: int
+    floor: int
+    sources: dict[TopicPartition, Committed]
+    block: bytes | None
+
+
+def envelope_record(
+    place: TopicPartition, commit: int, floor: int, sources: Offsets, block: bytes | None
+) -> JournalBlock:
+    """The record of an envelope, to be produced to `place`."""
+    told = [[*partition, each.offset, each.metadata] for partition, each in sorted(sources.items())]
+    value = pack(_MAGIC, _VERSION, {"commit": commit, "floor": floor, "sources": told, "block": block})
+    return JournalBlock(OutputRecord(place.topic, str(commit).encode(), value, place.partition), commit)
+
+
+def open_envelope(value: bytes) -> Envelope:
+    """Read one back. Raises StateError where it is damaged or newer than this version."""
+    tree: Any = unpack(_MAGIC, _VERSION, value)
+    sources = {TopicPartition(topic, number): Committed(at, text) for topic, number, at, text in tree["sources"]}
+    return Envelope(tree["commit"], tree["floor"], sources, tree["block"])
+
+
+def newest_envelope(place: TopicPartition, library: Library) -> Envelope | None:
+    """The last envelope of the partition, or None where it holds none. Reads backwards in growing steps: the end of
+    the log is transaction markers."""
+    low, end = bounds(place, library)
+    reach = 16
+    start = end
+    while start > low:
+        start = max(low, end - reach)
+        reach *= 8
+        last = None
+        for batch in read_range(place, start, end, library):
+            last = next((value for value in reversed(batch.values) if value is not None), last)
+        if last is not None:
+            return open_envelope(last)
+    return None
+
+
+class Ledger:
+    """Where the envelopes of each commit landed: what a floor means as an offset."""
+
+    def __init__(self, place: TopicPartition) -> None:
+        self.place = place
+        self._landed: deque[tuple[int, int]] = deque()  # (commit, its first offset), rising
+        self._cut = 0
+
+    def landed(self, commit: int, offset: int) -> None:
+        """An envelope of `commit` is at `offset`. Commits come in order; only the first offset of each counts."""
+        if self._landed and self._landed[-1][0] == commit:
+            # A transaction that was aborted and sent again landed twice: the later place is the one that counts,
+            # and a lower bound of it is what trimming needs, so the first one may stand.
+            return
+        self._landed.append((commit, offset))
+
+    def trim(self, floor: int) -> tuple[TopicPartition, int] | None:
+        """The offset below which nothing is needed, where it has moved. The newest envelope always stays."""
+        while len(self._landed) > 1 and self._landed[0][0] < floor:
+            self._landed.popleft()
+        if not self._landed or self._landed[0][1] <= self._cut:
+            return None
+        self._cut = self._landed[0][1]
+        return self.place, self._cut
+
+    def read(self, floor: int, library: Library) -> Iterator[bytes]:
+        """The blocks from the floor on, noting where they are. Raises StateLost where the floor's are gone."""
+        low, end = bounds(self.place, library)
+        first: int | None = None
+        for batch in read_range(self.place, low, end, library):
+            for offset, value in zip(batch.offsets, batch.values, strict=True):
+                if value is None:
+                    continue
+                envelope = open_envelope(value)
+                if first is None:
+                    first = envelope.commit
+                    if first > floor:
+                        raise StateLost(
+                            f"the journal {self.place.topic}/{self.place.partition} begins at commit {first}, but "
+                            f"commit {floor} is still needed: restore the topic (retention.ms must be -1), or start "
+                            "anew under another kafka.application_id"
+                        )
+                if envelope.commit < floor:
+                    continue
+                self.landed(envelope.commit, int(offset))
+                if envelope.block is not None:
+                    yield envelope.block

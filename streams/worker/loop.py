@@ -1,0 +1,394 @@
+"""The worker's one loop. State is touched here alone: not from callbacks, not from threads.
+
+0. on assign   a task runs only when all its partitions are owned. Group metadata is taken once. Committed offsets
+               are read stably. Tasks suspended by the last revoke that are still in step with the log resume;
+               the others are restored with a second consumer, while the main one polls, paused
+1. consume     up to N records within the commit interval; no transaction is open while waiting
+2. apply       every task that has records or is due
+3. commit      one transaction of all that came of it, with the offsets of all partitions owned
+4. errors      commit.py; membership lost: drop the tasks, a new consumer, rejoin
+5. on revoke   the batch in hand is complete: suspend the tasks and let go
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from streams.log import (
+    Admin,
+    Consumer,
+    GroupMetadata,
+    Log,
+    MembershipLost,
+    Reader,
+    Retriable,
+    Unreachable,
+)
+from streams.records import Moment, RecordBatch, TopicPartition
+from streams.worker.assignment import Held, RebalanceNotes, complete_tasks
+from streams.worker.batches import join_batches
+from streams.worker.clock import Clock
+from streams.worker.commit import Committer, Patience, PauseIterator, Transaction
+from streams.worker.errors import KafkaRefuses
+from streams.worker.skew import Skew
+from streams.worker.stage import Library, MaybeOffsets, Stage, Turn
+from streams.worker.stop_at import StopAt
+from streams.worker.telemetry import Telemetry
+
+_log = structlog.get_logger("streamgauge.worker")
+_STOP_GRACE = 20.0
+_TRIM_EVERY = 60.0
+_GATHER = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How a worker takes part: `instance` names a static member; `member` makes a dynamic one's transactional id its
+    own. `commit_interval` in seconds, `max_skew` in milliseconds of event time."""
+
+    application_id: str
+    instance: str | None
+    member: str
+    commit_interval: float = 0.2
+    max_skew: int = 3_600_000
+    patience: Patience = field(default_factory=Patience)
+
+
+class RestorePointless(Exception):
+    """The assignment changed, or the worker was told to stop, in the middle of a restore."""
+
+
+class Worker:
+    """One member of one stage's group."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        log: Log,
+        settings: WorkerSettings,
+        clock: Clock,
+        telemetry: Telemetry,
+        *,
+        beat: Callable[[], None] = lambda: None,
+        stop_at: StopAt | None = None,
+    ) -> None:
+        self._stage = stage
+        self._log = log
+        self._settings = settings
+        self._clock = clock
+        self._telemetry = telemetry
+        self._watchdog = beat
+        self._stopping: float | None = None
+        self._notes = RebalanceNotes()
+        self._running: dict[int, Held] = {}
+        self._suspended: dict[int, Held] = {}
+        self._group: GroupMetadata | None = None
+        self._consumer: Consumer | None = None
+        self._reader: Reader | None = None
+        self._admin: Admin | None = None
+        self._trimmed = clock.steady()
+        self._committed_at = clock.steady()
+        name = settings.instance or settings.member
+        self._committer = Committer(
+            log,
+            f"{settings.application_id}-{stage.name}-{name}",
+            own_id=settings.instance is None,
+            clock=clock,
+            beat=self._beat,
+            patience=settings.patience,
+            stop_at=stop_at or StopAt(),
+        )
+        self._skew = Skew(settings.max_skew)
+
+    def stop(self) -> None:
+        """Ask the loop to finish its batch, commit, and leave. Safe to call from a signal handler."""
+        if self._stopping is None:
+            self._stopping = self._clock.steady()
+
+    def run(self) -> None:
+        """Loop until told to stop. Raises what ends a worker; the group is left in order in any case."""
+        try:
+            self.start()
+            while self._stopping is None:
+                self.turn()
+            self._last_turn()
+        finally:
+            self.close()
+
+    def start(self) -> None:
+        """Make the clients and join the group."""
+        self._reader, self._admin = self._log.reader(), self._log.admin()
+        self._committer.open()
+        self._join_group()
+
+    def close(self) -> None:
+        """Let go of everything. A static member keeps its place in the group."""
+        self._telemetry.ready(False)
+        self._committer.close()
+        for client in (self._reader, self._admin):
+            if client is not None:
+                client.close()
+        if self._consumer is not None:
+            self._consumer.close(leave=self._settings.instance is None)
+        self._reader = self._admin = self._consumer = None
+
+    def turn(self) -> None:
+        """Once around the loop."""
+        self._beat()
+        try:
+            batches = self._consume()
+            if self._notes.changed:
+                self._reassign()  # what was read before the change is read again, from the tasks' positions
+                return
+            self._apply_and_commit(batches)
+        except MembershipLost as problem:
+            _log.warning("membership_lost", stage=self._stage.name, problem=str(problem), code=problem.code)
+            self._telemetry.membership_lost()
+            self._rejoin()
+
+    # 0. on assign -----------------------------------------------------------------------------------------------
+
+    def _join_group(self) -> None:
+        self._notes = RebalanceNotes()
+        self._consumer = self._log.consumer(self._stage.group_id, self._settings.instance)
+        self._consumer.subscribe(self._stage.topics, self._notes)
+
+    def _rejoin(self) -> None:
+        """Drop every task: what they hold may be ahead of the log. Then join anew."""
+        self._telemetry.ready(False)
+        self._running.clear()
+        self._suspended.clear()
+        self._group = None
+        self._open_consumer.close(leave=self._settings.instance is None)
+        self._pause_once()
+        self._join_group()
+
+    def _reassign(self) -> None:
+        """Bring the tasks in line with what is owned, until nothing changes while doing so."""
+        self._telemetry.ready(False)
+        while self._notes.changed and self._stopping is None:
+            self._notes.changed = False
+            self._suspended |= self._running
+            self._running = {}
+            self._skew.forget()
+            if not self._notes.owned:
+                _log.info("nothing_assigned", stage=self._stage.name)
+                return
+            try:
+                self._take(self._notes.owned)
+            except RestorePointless:
+                _log.info("restore_cut_short", stage=self._stage.name)
+        if self._stopping is not None:
+            self._running.clear()
+
+    def _take(self, owned: frozenset[TopicPartition]) -> None:
+        consumer = self._open_consumer
+        self._group = consumer.group_metadata()
+        consumer.pause(sorted(owned))
+        started = self._clock.steady()
+        numbers = complete_tasks(self._stage, owned)
+        partitions = [each for number in numbers for each in self._stage.partitions_of(number)]
+        committed = self._ask(partitions) if partitions else {}
+        resumed = 0
+        for number in numbers:
+            suspended = self._suspended.pop(number, None)
+            if suspended is not None and suspended.in_step(committed):
+                self._running[number] = suspended
+                resumed += 1
+            else:
+                self._running[number] = self._restore(number, committed)
+        self._suspended.clear()
+        for held in self._running.values():
+            for partition, position in held.task.positions.items():
+                consumer.seek(partition, position)
+        consumer.resume(partitions)
+        seconds = self._clock.steady() - started
+        self._telemetry.assigned(self._running.keys(), seconds)
+        _log.info(
+            "assigned", stage=self._stage.name, tasks=numbers, resumed=resumed, seconds=round(seconds, 3),
+            incomplete=sorted({each.partition for each in owned} - {each.partition for each in partitions}),
+        )  # fmt: skip
+
+    def _restore(self, number: int, committed: MaybeOffsets) -> Held:
+        assert self._reader is not None and self._admin is not None, "restore before start"
+        ours = {partition: committed.get(partition) for partition in self._stage.partitions_of(number)}
+        library = Library(self._reader, self._admin, self._breathe)
+        for pause in self._pauses():
+            try:
+                return Held(self._stage.open(number, ours, library), ours)
+            except (Retriable, Unreachable) as problem:
+                _log.warning("restore_interrupted", task=number, problem=str(problem), code=problem.code)
+                pause()
+                self._breathe()
+        raise AssertionError("pauses never end")
+
+    def _breathe(self) -> None:
+        """Between batches of a restore: keep the membership alive; everything is paused, so nothing is read."""
+        self._beat()
+        self._poll(1, 0.0)
+        if self._notes.changed or self._stopping is not None:
+            raise RestorePointless
+
+    def _ask(self, partitions: Sequence[TopicPartition]) -> MaybeOffsets:
+        """What is committed now, read stably."""
+        for pause in self._pauses():
+            try:
+                return self._open_consumer.committed(partitions, self._settings.patience.stable_read)
+            except (Retriable, Unreachable) as problem:
+                _log.warning("committed_not_known_yet", problem=str(problem), code=problem.code)
+                pause()
+        raise AssertionError("pauses never end")
+
+    # 1. consume -------------------------------------------------------------------------------------------------
+
+    def _consume(self) -> list[RecordBatch]:
+        """Up to N records within the commit interval, one batch a partition. Behind, it takes what is there at once;
+        at the end it lets records gather, since every transaction has a price."""
+        parts: list[RecordBatch] = []
+        room = self._stage.max_records
+        interval = self._settings.commit_interval
+        while True:
+            left = self._committed_at + interval - self._clock.steady()
+            got = self._poll(room, max(left, 0.0) if parts else interval)
+            parts += got
+            room -= sum(map(len, got))
+            left = self._committed_at + interval - self._clock.steady()
+            if self._notes.changed or room <= 0 or left <= 0 or self._stopping is not None:
+                return join_batches(parts)
+            if not got or self._all_at_end():
+                self._clock.wait(min(left, _GATHER))
+
+    def _poll(self, room: int, timeout: float) -> list[RecordBatch]:
+        try:
+            return self._open_consumer.poll(room, timeout)
+        except (Retriable, Unreachable) as problem:
+            _log.warning("poll_failed", stage=self._stage.name, problem=str(problem), code=problem.code)
+            self._pause_once()
+            return []
+
+    # 2. and 3. apply and commit ---------------------------------------------------------------------------------
+
+    def _apply_and_commit(self, batches: Sequence[RecordBatch]) -> None:
+        by_task: dict[int, list[RecordBatch]] = {}
+        for batch in batches:
+            if len(batch):
+                by_task.setdefault(self._stage.task_of(batch.source), []).append(batch)
+        clock = self._clock.now()
+        at_end = frozenset(self._at_end())
+        turns: dict[int, Turn] = {}
+        for number, held in self._running.items():
+            mine = by_task.get(number, [])
+            if mine or held.task.due(clock):
+                moment = Moment(clock, at_end.intersection(held.task.partitions))
+                turns[number] = held.task.turn(mine, self._ends(mine), moment)
+        if turns:
+            self._commit(turns, batches)
+        self._settle(at_end)
+
+    def _commit(self, turns: dict[int, Turn], batches: Sequence[RecordBatch]) -> None:
+        assert self._group is not None, "commit before an assignment"
+        before = {partition: ours for held in self._running.values() for partition, ours in held.committed.items()}
+        # All partitions owned, always: what has not moved is committed again, and kept from expiring.
+        offsets = {partition: ours for partition, ours in before.items() if ours is not None}
+        for turn in turns.values():
+            offsets |= turn.offsets
+        transaction = Transaction(
+            outputs=[record for turn in turns.values() for record in turn.outputs],
+            journal=[
+                (block, _landing(self._running[number], block.commit))
+                for number, turn in turns.items()
+                for block in turn.journal
+            ],
+            offsets=offsets,
+            before=before,
+            group=self._group,
+            records=sum(map(len, batches)),
+        )
+        started = self._committed_at = self._clock.steady()
+        self._committer.commit(transaction, lambda: self._ask(sorted(offsets)))
+        for number, turn in turns.items():
+            self._running[number].committed.update(turn.offsets)
+        self._telemetry.committed(turns, batches, self._clock.steady() - started, self._committer.counts)
+
+    def _last_turn(self) -> None:
+        """What tasks write before they go, in one more transaction."""
+        if self._group is None or self._notes.changed:
+            return
+        clock = self._clock.now()
+        offered = {number: held.task.last_turn(clock) for number, held in self._running.items()}
+        turns = {number: turn for number, turn in offered.items() if turn is not None}
+        if turns:
+            try:
+                self._commit(turns, [])
+            except MembershipLost as problem:  # nothing of it is visible: the successor restores without it
+                _log.warning("membership_lost", stage=self._stage.name, problem=str(problem), code=problem.code)
+
+    # between turns ----------------------------------------------------------------------------------------------
+
+    def _at_end(self) -> list[TopicPartition]:
+        consumer = self._open_consumer
+        return [each for held in self._running.values() for each in held.task.partitions if consumer.at_end(each)]
+
+    def _all_at_end(self) -> bool:
+        return len(self._at_end()) == sum(len(held.task.partitions) for held in self._running.values())
+
+    def _ends(self, batches: Sequence[RecordBatch]) -> dict[TopicPartition, int]:
+        """Up to where each batch goes: past its last record, and past the transaction markers behind it."""
+        ends: dict[TopicPartition, int] = {}
+        for batch in batches:
+            position = self._open_consumer.position(batch.source)
+            ends[batch.source] = max(int(batch.offsets[-1]) + 1, position or 0)
+        return ends
+
+    def _settle(self, at_end: frozenset[TopicPartition]) -> None:
+        """Pause what runs ahead, resume what no longer does, tell lag, trim journals now and then."""
+        consumer = self._open_consumer
+        for held in self._running.values():
+            pause, resume = self._skew.judge(held.task.partitions, held.task.event_times(), at_end)
+            if pause:
+                consumer.pause(pause)
+            if resume:
+                consumer.resume(resume)
+        self._telemetry.lag(self._running.values(), consumer, self._clock.steady())
+        if self._clock.steady() - self._trimmed >= _TRIM_EVERY:
+            self._trimmed = self._clock.steady()
+            self._trim()
+
+    def _trim(self) -> None:
+        """Delete journal blocks below the floor. Nothing depends on it, so a failure is only told."""
+        assert self._admin is not None
+        for number, held in self._running.items():
+            cut = held.task.trim()
+            if cut is None:
+                continue
+            try:
+                self._admin.delete_records_before(*cut, self._settings.patience.call)
+            except (Retriable, Unreachable, KafkaRefuses) as problem:
+                _log.warning("trim_failed", task=number, problem=str(problem))
+
+    def _beat(self) -> None:
+        """Tell the watchdog that we are alive; give up where a stop cannot be finished for want of Kafka."""
+        self._watchdog()
+        if self._stopping is not None and self._clock.steady() - self._stopping > _STOP_GRACE:
+            raise KafkaRefuses(
+                f"told to stop, but Kafka did not let the last batch be committed within {_STOP_GRACE:.0f} s; "
+                "nothing is lost: it is read again at the next start"
+            )
+
+    def _pauses(self) -> PauseIterator:
+        return PauseIterator(self._clock, self._beat, self._settings.patience)
+
+    def _pause_once(self) -> None:
+        next(self._pauses())()
+
+    @property
+    def _open_consumer(self) -> Consumer:
+        assert self._consumer is not None, "used before start"
+        return self._consumer
+
+
+def _landing(held: Held, commit: int) -> Callable[[int], None]:
+    return lambda offset: held.task.landed(commit, offset)
