@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tests.integration.oracle import UNKNOWN, Expected, Figures, Scope, Value, Window, metrics_of
+from tests.integration.oracle import UNKNOWN, Expected, Figures, Scope, Value, Window
 from tests.integration.traffic import SENTINEL
 
 TOLERANCE = 1e-9
@@ -110,10 +110,9 @@ def differences(expected: Expected, events: Iterable[Mapping[str, Any]]) -> tupl
     for window, figures in expected.windows.items():
         if window in found:
             said = found[window]
-            more, number = _values_differ(window, figures, said)
-            counts += len(figures.counts)
-            problems += more + _counts_differ(window, figures, said)
-            values += number
+            wanted = expected.values[window]
+            values, counts = values + len(wanted), counts + len(figures.counts)
+            problems += _values_differ(window, wanted, said) + _counts_differ(window, figures, said)
             if window.start is not None and said["state"] != "final":
                 problems.append(f"{window}: {said['state']}, not final")
     problems += _unmet_differ(expected, events)
@@ -133,16 +132,15 @@ def _counts_differ(window: Window, figures: Figures, said: Mapping[str, Any]) ->
     ]
 
 
-def _values_differ(window: Window, figures: Figures, said: Mapping[str, Any]) -> tuple[list[str], int]:
+def _values_differ(window: Window, wanted: Mapping[str, Value], said: Mapping[str, Any]) -> list[str]:
     problems: list[str] = []
-    wanted = metrics_of(window.scope.model, figures.rows)
     for name, value in wanted.items():
         metric = said["metrics"].get(name)
         if metric is None:
             problems.append(f"{window}: no {name}")
         elif not equal(value, metric):
-            problems.append(f"{window}: {name} is {metric}, must be {value} over {len(figures.rows)} outcomes")
-    return problems, len(wanted)
+            problems.append(f"{window}: {name} is {metric}, must be {value}")
+    return problems
 
 
 def equal(wanted: Value, said: Mapping[str, Any]) -> bool:
@@ -169,18 +167,20 @@ def _unmet_differ(expected: Expected, events: Iterable[Mapping[str, Any]]) -> li
     ]
 
 
-def dead_letters_differ(expected: Expected, records: Iterable[Published]) -> tuple[list[str], int]:
-    """One dead letter for each bad record, with its code, and none for any other."""
+def dead_letters_differ(
+    expected: Expected, records: Iterable[Published], topics: Mapping[str, str]
+) -> tuple[list[str], int]:
+    """One dead letter for each bad record, with its code, and none for any other. `topics` names the input topics."""
+    wanted = {(topics[topic], *place): code for (topic, *place), code in expected.dead_letters.items()}
     found: Counter[tuple[str, int, int]] = Counter()
     problems: list[str] = []
     for record in records:
         event = record.event()
         place = (event["source"]["topic"], event["source"]["partition"], event["source"]["offset"])
         found[place] += 1
-        code = expected.dead_letters.get(place)
-        if code != event["error"]["code"]:
-            problems.append(f"{place}: dead letter {event['error']}, must be {code}")
-    for place in expected.dead_letters:
-        if found[place] != 1:
-            problems.append(f"{place}: {found[place]} dead letters ({expected.dead_letters[place]})")
-    return problems, len(expected.dead_letters)
+        if wanted.get(place) != event["error"]["code"]:
+            problems.append(f"{place}: dead letter {event['error']}, must be {wanted.get(place)}")
+    problems += [
+        f"{place}: {found[place]} dead letters ({code})" for place, code in wanted.items() if found[place] != 1
+    ]
+    return problems, len(wanted)

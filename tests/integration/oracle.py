@@ -68,10 +68,20 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class Value:
+    """A metric's value (None: undefined) and the mean magnitude of the terms it is made of, which bounds its error."""
+
+    value: Any
+    magnitude: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
-    """All that must be found: figures by window, dead letters by source, labels that met no prediction, by model."""
+    """All that must be found: figures and metrics by window, dead letters by source, labels that met no prediction, by
+    model."""
 
     windows: dict[Window, Figures]
+    values: dict[Window, dict[str, Value]]
     dead_letters: dict[tuple[str, int, int], str]
     unmet_labels: dict[str, int]
 
@@ -100,7 +110,8 @@ def expect(log: Sequence[Logged], sizes: Sequence[int]) -> Expected:
             if not any(label.model in (None, prediction.model) for prediction in held):
                 unmet[label.model or UNKNOWN] += 1
     kept = {window: figures for window, figures in windows.items() if window.scope.model != SENTINEL}
-    return Expected(kept, dead, {model: count for model, count in unmet.items() if model != SENTINEL})
+    values = {window: metrics_of(window.scope.model, figures.rows) for window, figures in kept.items()}
+    return Expected(kept, values, dead, {model: count for model, count in unmet.items() if model != SENTINEL})
 
 
 def _first_records(
@@ -171,14 +182,6 @@ def _count(windows: dict[Window, Figures], prediction: Prediction, sizes: Sequen
 
 
 # -- metrics -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A metric's value (None: undefined) and the mean magnitude of the terms it is made of, which bounds its error."""
-
-    value: Any
-    magnitude: float = 1.0
 
 
 def metrics_of(model: str, rows: Sequence[Row]) -> dict[str, Value]:
