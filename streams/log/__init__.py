@@ -25,6 +25,7 @@ from streams.log.base import (
     Unreachable,
     headers_of,
 )
+from streams.log.kafka import KafkaLog
 from streams.log.memory import MemoryLog
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Consumer",
     "Fenced",
     "GroupMetadata",
+    "KafkaLog",
     "Log",
     "LogError",
     "MembershipLost",

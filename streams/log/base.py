@@ -127,8 +127,7 @@ class Consumer(Protocol):
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None: ...
 
     def poll(self, max_records: int, timeout: float) -> list[RecordBatch]:
-        """At most max_records records within timeout seconds, one batch a partition. Returns as soon as there is
-        something to hand out or the listener was called."""
+        """At most max_records records, gathered for at most timeout seconds, one batch a partition."""
         ...
 
     def assignment(self) -> list[TopicPartition]: ...
@@ -253,8 +252,8 @@ class Log(Protocol):
 METADATA_LIMIT = 4095
 """Bytes of UTF-8 in the metadata of a committed offset (the broker's offset.metadata.max.bytes is 4,096, exclusive)."""
 
-MESSAGE_LIMIT = 1 << 20
-"""Bytes of key and value of one record."""
+MESSAGE_LIMIT = 1_000_000
+"""Bytes of key and value of one record: with its batch's overhead it fits a broker's default message.max.bytes."""
 
 
 def headers_of(**values: str) -> Headers:

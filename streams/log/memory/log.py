@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from streams.log.base import (
-    MESSAGE_LIMIT,
-    LogError,
     OffsetOutOfRange,
     TopicInfo,
     TopicMissing,
     Unreachable,
 )
+from streams.log.checks import refuse_large_record
 from streams.log.memory.consumer import MemoryConsumer
 from streams.log.memory.faults import Faults
 from streams.log.memory.group import Group
@@ -104,9 +103,9 @@ class MemoryLog:
         headers: Headers = (),
     ) -> tuple[TopicPartition, int]:
         """A user's plain producer: outside any transaction. Where it went."""
-        if len(key or b"") + len(value or b"") > MESSAGE_LIMIT:
-            raise LogError(f"a record for {topic} is too large", "MSG_SIZE_TOO_LARGE")
-        target = self.target(OutputRecord(topic, key, value, partition))
+        record = OutputRecord(topic, key, value, partition, headers)
+        refuse_large_record(record)
+        target = self.target(record)
         when = self.clock if timestamp is None else timestamp
         return target, self.partition(target).append(when, key, value, headers)
 

@@ -7,8 +7,6 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from streams.log.base import (
-    MESSAGE_LIMIT,
-    METADATA_LIMIT,
     Abortable,
     Committed,
     Fenced,
@@ -18,7 +16,7 @@ from streams.log.base import (
     ProducerFatal,
     UnknownOutcome,
 )
-from streams.log.checks import refuse_foreign_offsets
+from streams.log.checks import refuse_foreign_offsets, refuse_large_record
 from streams.records import OutputRecord, TopicPartition
 
 if TYPE_CHECKING:
@@ -55,9 +53,7 @@ class MemoryProducer:
 
     def produce(self, record: OutputRecord, on_delivery: Callable[[int], None] | None = None) -> None:
         self._require(ProducerState.OPEN)
-        size = len(record.key or b"") + len(record.value or b"")
-        if size > MESSAGE_LIMIT:
-            raise LogError(f"a record of {size} bytes for {record.topic} is too large", "MSG_SIZE_TOO_LARGE")
+        refuse_large_record(record)
         self._step("produce", lambda: self._append(record, on_delivery))
 
     def send_offsets(self, offsets: Mapping[TopicPartition, Committed], group: GroupMetadata, timeout: float) -> None:
@@ -98,9 +94,6 @@ class MemoryProducer:
     def _add_offsets(self, offsets: Mapping[TopicPartition, Committed], group: GroupMetadata) -> None:
         transaction = self._log.transactions.open(self._id, self._epoch)
         self._log.group(group.group_id).verify_offsets(group)
-        for partition, committed in offsets.items():
-            if len(committed.metadata.encode()) > METADATA_LIMIT:
-                raise Abortable(f"the metadata of {partition} is too large", "OFFSET_METADATA_TOO_LARGE")
         self._log.transactions.add_offsets(transaction, group.group_id, offsets)
 
     def _commit(self) -> None:
