@@ -15,7 +15,28 @@ from schemas.config import (
     TopicsConfig,
     WindowsConfig,
 )
+from schemas.control import (
+    Acknowledgement,
+    Baseline,
+    Calendar,
+    ControlRecord,
+    Rebaseline,
+    Silence,
+    parse_control,
+)
 from schemas.detection import METRICS, Adwin, ChiSquared, Detector, PageHinkley, Quantile, Rule, Sigmas, WindowedKs
+from schemas.events import (
+    ALERT_TYPE,
+    DEAD_LETTER_TYPE,
+    METRIC_TYPE,
+    MONITOR_TYPE,
+    AlertEvent,
+    DeadLetter,
+    MetricEvent,
+    MonitorEvent,
+)
+from schemas.export import exported
+from schemas.export import write as write_exports
 from schemas.inputs import (
     ERROR_CODES,
     MAX_IDENTIFIER_BYTES,
@@ -27,20 +48,31 @@ from schemas.inputs import (
     read_json,
 )
 from schemas.loading import ConfigError, load_config
+from schemas.showing import config_hash, show_config
 from schemas.units import LARGEST_EXACT, canonical_class, class_number, format_duration, parse_duration, parse_timestamp
 
 __all__ = [
+    "ALERT_TYPE",
+    "DEAD_LETTER_TYPE",
     "ERROR_CODES",
     "LARGEST_EXACT",
     "MAX_IDENTIFIER_BYTES",
     "MAX_NUMBER",
     "MAX_VALUE_BYTES",
     "METRICS",
+    "METRIC_TYPE",
+    "MONITOR_TYPE",
+    "Acknowledgement",
     "Adwin",
+    "AlertEvent",
+    "Baseline",
     "BudgetConfig",
+    "Calendar",
     "ChiSquared",
     "Config",
     "ConfigError",
+    "ControlRecord",
+    "DeadLetter",
     "Detector",
     "ExpiryLabel",
     "HttpConfig",
@@ -49,23 +81,32 @@ __all__ = [
     "KafkaConfig",
     "LabelEvent",
     "LimitsConfig",
+    "MetricEvent",
     "ModelConfig",
+    "MonitorEvent",
     "PageHinkley",
     "PredictionEvent",
     "PrivacyConfig",
     "Quantile",
+    "Rebaseline",
     "ReferenceConfig",
     "Rule",
     "Sigmas",
+    "Silence",
     "StateConfig",
     "TopicsConfig",
     "WindowedKs",
     "WindowsConfig",
     "canonical_class",
     "class_number",
+    "config_hash",
+    "exported",
     "format_duration",
     "load_config",
+    "parse_control",
     "parse_duration",
     "parse_timestamp",
     "read_json",
+    "show_config",
+    "write_exports",
 ]

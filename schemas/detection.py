@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from schemas.sections import Section, unknown_key
@@ -86,8 +94,17 @@ class _Detector(Section):
     def params(self) -> dict[str, Any] | None:
         """The detector's own parameters, where any was given: it then runs as told, outside the budget. Else None:
         it is calibrated to the budget."""
-        own = self.model_fields_set - set(_Detector.model_fields) - {"use"}
-        return {name: getattr(self, name) for name in sorted(own)} or None
+        return {name: getattr(self, name) for name in sorted(self._own & self.model_fields_set)} or None
+
+    @property
+    def _own(self) -> set[str]:
+        return type(self).model_fields.keys() - _Detector.model_fields.keys() - {"use"}
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A parameter written out is one that was given: it would take the detector out of the budget.
+        data: dict[str, Any] = handler(self)
+        return {key: value for key, value in data.items() if key not in self._own - self.model_fields_set}
 
 
 class Adwin(_Detector):

@@ -174,12 +174,13 @@ def _sentence(
     return f"{where}: {_dotted(at) or 'the configuration'} {_said(error)}"
 
 
-def _place(error: ErrorDetails, data: Any) -> KeyPath:
+def _place(error: ErrorDetails, data: dict[str, Any]) -> KeyPath:
     """The error's location without pydantic's own steps (the tag of a union's member)."""
     at: list[str | int] = []
+    node: Any = data
     for part in error["loc"]:
-        if (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int)):
-            data = data[part]
+        if part in node if isinstance(node, dict) else isinstance(node, list) and isinstance(part, int):
+            node = node[part]
             at.append(part)
     if error["type"] == "missing":
         at.append(error["loc"][-1])

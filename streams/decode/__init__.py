@@ -9,6 +9,7 @@ from streams.decode.columns import (
     Refusal,
     Strings,
 )
+from streams.decode.dead_letters import dead_letter
 from streams.decode.decoders import LabelDecoder, PredictionDecoder, Span
 from streams.decode.listed import Privacy
 
@@ -24,4 +25,5 @@ __all__ = [
     "Refusal",
     "Span",
     "Strings",
+    "dead_letter",
 ]

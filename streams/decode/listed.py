@@ -49,8 +49,8 @@ def listed(
     privacy = privacy or Privacy()
     groups = _groups(maps)
     lengths = np.zeros(count, np.int64)
-    for kept, rows, _ in (group := [(_kept(names, privacy), rows, names) for names, rows in groups]):
-        lengths[rows] = len(kept)
+    for names, rows in groups:
+        lengths[rows] = len(names) - len(privacy.drop.intersection(names))
     offsets = np.zeros(count + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     column = Listed(
@@ -60,10 +60,10 @@ def listed(
         np.full(offsets[-1], -1, np.int32),
     )
     doubtful = np.zeros(count, np.bool_)
-    for kept, rows, names in group:
-        if kept:
+    for names, rows in groups:
+        if names:
             members = maps if len(rows) == count else [maps[row] for row in rows]
-            _fill(column, doubtful, rows, names, kept, members, strings, privacy)
+            _fill(column, doubtful, rows, names, members, strings, privacy)
     return column, doubtful
 
 
@@ -78,42 +78,37 @@ def _groups(maps: Sequence[Mapping[str, Value] | None]) -> list[tuple[tuple[str,
     return [(key, np.array(places)) for key, places in rows.items()]
 
 
-def _kept(names: tuple[str, ...], privacy: Privacy) -> list[int]:
-    if privacy.drop.isdisjoint(names):
-        return list(range(len(names)))
-    return [place for place, name in enumerate(names) if name not in privacy.drop]
-
-
 def _fill(
     column: Listed,
     doubtful: Doubt,
     rows: Int64Array,
     names: tuple[str, ...],
-    kept: list[int],
     members: Sequence[Mapping[str, Value] | None],
     strings: Strings,
     privacy: Privacy,
 ) -> None:
     """Writes one group's entries: name after name, strided through the group's rows."""
-    flat = list(chain.from_iterable(map(dict.values, members)))  # type: ignore[arg-type]
-    starts = column.offsets[:-1][rows]
-    for place, at in enumerate(kept):
-        name, values = names[at], flat[at :: len(names)]
-        if name in privacy.hashed:
-            values = [None if value is None else privacy.digest(value) for value in values]
+    flat: list[Value] = list(chain.from_iterable(map(dict.values, members)))  # type: ignore[arg-type]
+    entries = column.offsets[:-1][rows]
+    for at, name in enumerate(names):
+        values = flat[at :: len(names)]
         value, text = _column(values, strings)
-        entries = starts + place
+        doubtful[rows] |= np.abs(value) > MAX_NUMBER
+        if name in privacy.drop:
+            continue
+        if name in privacy.hashed:
+            value, text = _column([None if one is None else privacy.digest(one) for one in values], strings)
         column.names[entries] = strings.code(name)
         column.values[entries] = value
         column.texts[entries] = text
-        doubtful[rows] |= np.abs(value) > MAX_NUMBER
+        entries = entries + 1
 
 
 def _column(values: Sequence[Value], strings: Strings) -> tuple[Float64Array, Int32Array | int]:
     """One feature's values: numbers with NaN for missing, and codes of texts (-1 for all where there are none)."""
     kinds = set(map(type, values))
     if kinds == {float}:
-        return np.fromiter(values, np.float64, len(values)), -1  # type: ignore[arg-type]
+        return np.fromiter(values, np.float64, len(values)), -1
     if kinds == {str}:
         return np.full(len(values), np.nan), codes(values, strings)  # type: ignore[arg-type]
     value = np.array([one if type(one) is float else np.nan for one in values])

@@ -16,13 +16,13 @@ _DAYS_IN_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], n
 @numba.njit(cache=True)
 def _digits(data: UInt8Array, start: int, count: int) -> int:
     """The number written in `count` digits, or -1."""
-    number = 0
+    number = np.int64(0)
     for i in range(start, start + count):
-        digit = int(data[i]) - 48
+        digit = np.int64(data[i]) - 48
         if digit < 0 or digit > 9:
             return -1
         number = number * 10 + digit
-    return number
+    return int(number)
 
 
 @numba.njit(cache=True)
@@ -55,13 +55,13 @@ def _time(data: UInt8Array, start: int, stop: int) -> int:
     if hour < 0 or hour > 23 or minute < 0 or minute > 59 or second < 0 or second > 60:
         return BAD
     at = start + 19
-    milliseconds = 0
+    milliseconds = np.int64(0)
     if data[at] == 46:
         at += 1
         scale = 100
         first = at
         while at < stop and 48 <= data[at] <= 57:
-            milliseconds += scale * (int(data[at]) - 48)
+            milliseconds += scale * (np.int64(data[at]) - 48)
             scale //= 10
             at += 1
         if at == first:

@@ -86,7 +86,7 @@ def numbers(values: Sequence[float | None], absent: float) -> tuple[Float64Array
         return np.full(count, absent), None
     if set(map(type, values)) != _FLOATS:
         values = [absent if value is None else value for value in values]
-    found = np.fromiter(values, np.float64, count)  # type: ignore[arg-type]
+    found = np.fromiter(values, np.float64, count)
     return found, np.abs(found) > MAX_NUMBER
 
 
@@ -100,7 +100,7 @@ def classes(
     count = len(values)
     if set(map(type, values)) <= _NUMBERS:
         try:
-            found = np.fromiter(values, np.float64, count)  # type: ignore[arg-type]
+            found = np.fromiter(values, np.float64, count)
         except OverflowError:
             pass  # an integer beyond every float: the way below finds which
         else:

@@ -1,0 +1,119 @@
+"""Records of the control topic: silences, acknowledgements, baselines, re-baseline requests, calendar entries.
+
+The key is `kind/name`; in a name of several parts (a model and its version) a slash of a part's own is written %2F.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from schemas.inputs import InputError, InputEvent, Text, Timestamp, read_json
+
+MATCHABLE = (
+    "alert_id", "episode_id", "group_id", "kind", "model", "rule", "severity", "subject", "variant", "version",
+)  # fmt: skip
+
+
+class ControlEvent(InputEvent):
+    """Base of the control topic's values."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, use_attribute_docstrings=True)
+
+
+class Silence(ControlEvent):
+    """`silence/<id>`: alerts that match are published with muted_by, from starts_at to ends_at."""
+
+    matchers: Annotated[dict[Text, Text], Field(min_length=1)]
+    """{field of the alert: text}, all of which must be equal; segment.<key> matches a segment's value."""
+    starts_at: Timestamp
+    """By the clock of the ticks."""
+    ends_at: Timestamp
+    """By the clock of the ticks."""
+    by: Text = ""
+    """Who said so."""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Silence:
+        for name in self.matchers:
+            if name not in MATCHABLE and not name.startswith("segment."):
+                raise PydanticCustomError("out_of_range", "must name fields of an alert", {"field": "matchers"})
+        if self.ends_at <= self.starts_at:
+            raise PydanticCustomError("out_of_range", "must be after starts_at", {"field": "ends_at"})
+        return self
+
+
+class Acknowledgement(ControlEvent):
+    """`ack/<episode_id>`: someone has seen it. It never resolves an alert and never moves a reference."""
+
+    by: Text
+    """Who has seen it."""
+    comment: Text = ""
+    """What they say."""
+
+
+class Baseline(ControlEvent):
+    """`baseline/<model>/<version>`: what a version's series are compared with."""
+
+    profile: dict[str, Any]
+    """The profile, as `streamgauge baseline build` writes it."""
+
+
+class Rebaseline(ControlEvent):
+    """`rebaseline/<model>/<version>/<subject>`: the new state is normal."""
+
+    from_: Timestamp | None = Field(default=None, alias="from")
+    """Event time from which values are the new reference; without it, from now on."""
+
+
+class Calendar(ControlEvent):
+    """`calendar/<id>`: something known in advance: a release, a holiday, a maintenance."""
+
+    at: Timestamp
+    """When it begins."""
+    until: Timestamp | None = None
+    """When it ends; without it, it is a moment."""
+    kind: Text
+    """What it is."""
+    mute: bool = False
+    """Whether alerts are muted while it lasts."""
+
+
+Kind = Literal["silence", "ack", "baseline", "rebaseline", "calendar"]
+_KINDS: dict[str, tuple[type[ControlEvent], int]] = {
+    "silence": (Silence, 1),
+    "ack": (Acknowledgement, 1),
+    "baseline": (Baseline, 2),
+    "rebaseline": (Rebaseline, 3),
+    "calendar": (Calendar, 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRecord:
+    """A control record: its kind, the parts of its name, and its value, None where it is deleted."""
+
+    kind: Kind
+    name: tuple[str, ...]
+    body: Silence | Acknowledgement | Baseline | Rebaseline | Calendar | None
+
+
+def parse_control(key: str, value: bytes | None) -> ControlRecord:
+    """The control record of a key and a value. Raises InputError where it is none."""
+    kind, _, rest = key.partition("/")
+    if kind not in _KINDS:
+        raise InputError("invalid_type", "the key must begin with silence/, ack/, baseline/, rebaseline/ or calendar/")
+    model, parts = _KINDS[kind]
+    name = tuple(unquote(part) for part in rest.split("/"))
+    if len(name) != parts or not all(name):
+        shape = {1: "<id>", 2: "<model>/<version>", 3: "<model>/<version>/<subject>"}[parts]
+        raise InputError("invalid_type", f"the key must be {kind}/{shape}")
+    body = None if value is None else model.read(read_json(value))
+    return ControlRecord(kind, name, body)  # type: ignore[arg-type]
+
+
+CONTROL_EVENTS: tuple[type[BaseModel], ...] = tuple(model for model, _ in _KINDS.values())
