@@ -103,7 +103,7 @@ class Alert:
     config_hash: str
     summary: str
     annotations: Mapping[str, str]
-    muted_by: tuple[str, ...]
+    muted_by: str | None
     acknowledged_by: str | None
 
     @property
@@ -145,7 +145,7 @@ class Alert:
             "config_hash": self.config_hash,
             "summary": self.summary,
             "annotations": dict(self.annotations),
-            "muted_by": list(self.muted_by),
+            "muted_by": self.muted_by,
             "acknowledged_by": self.acknowledged_by,
         }
 

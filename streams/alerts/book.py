@@ -58,6 +58,11 @@ class AlertBook:
             return [self._publish(episode, clock, first=False)]
         return []
 
+    def refresh(self, key: AlertKey, facts: Facts) -> None:
+        """What an open alert is to say at its next event; this is no news of it."""
+        if key in self._open:
+            self._open[key].facts = facts
+
     def resolve(self, key: AlertKey, resolution: Resolution, clock: int, facts: Facts | None = None) -> list[Alert]:
         """The condition is over; no matter if the alert is not open. `facts`: what to say at the end."""
         episode = self._open.pop(key, None)

@@ -15,13 +15,14 @@ raised again when its version predicts again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
+from schemas import Acknowledgement, Baseline, Calendar, Rebaseline, Silence, parse_control
 from streams.alerts.alert import Alert, AlertKey, Resolution, Status
 from streams.alerts.book import AlertBook
 from streams.alerts.episode import Facts, facts_of, facts_tree
 from streams.alerts.facts import Condition, DriftFinding, WindowFigures
-from streams.alerts.mutes import Mutes
+from streams.alerts.mutes import Mute, Mutes
 from streams.alerts.rules import ModelRules
 from streams.alerts.settings import AlertSettings
 from streams.alerts.silence import ModelSilence
@@ -100,6 +101,38 @@ class ModelAlerts:
             cause=condition.cause,
         )
         return self._book.raise_(key, facts, Status.FIRING, clock)
+
+    def control(self, key: str, value: bytes | None, clock: int) -> list[Alert]:
+        """A record of the control topic, with its key; most are of other models, and change nothing.
+
+        A silence and an announced event that mutes count for every model; an acknowledgement is noted on its episode; a
+        rebaseline request of this model closes the drift alerts of its version and subject. What is done to the series
+        is not done here: where a published baseline replaces a reference, the series' findings say so. Raises
+        InputError, with nothing changed, where the record is none.
+        """
+        record = parse_control(key, value)
+        match record.body:
+            case Silence() as silence:
+                matchers = tuple(sorted(silence.matchers.items()))
+                self._mutes.put(Mute(key, matchers, silence.starts_at, silence.ends_at))
+            case Calendar(mute=True, until=int(until)) as event:
+                self._mutes.put(Mute(key, (), event.at, until))
+            case Acknowledgement() as acknowledgement:
+                self._book.acknowledge(record.name[0], acknowledgement.by)
+            case Rebaseline():
+                model, version, subject = record.name
+                return self.rebaseline(version, subject, clock) if model == self._model else []
+            case Calendar():
+                self._mutes.remove(key)
+            case Baseline():
+                pass
+            case None if record.kind == "ack":
+                self._book.acknowledge(record.name[0], None)
+            case None:
+                self._mutes.remove(key)
+            case _:
+                assert_never(record.body)
+        return []
 
     def rebaseline(self, version: str | None, subject: str, clock: int) -> list[Alert]:
         """The reference of a subject was moved: its drift alerts are closed. `features` stands for every feature."""

@@ -39,19 +39,18 @@ class Mutes:
         """Take a mute away; no matter if it is not there."""
         self._mutes.pop(name, None)
 
-    def muting(self, model: str, episode: Episode, clock: int) -> tuple[str, ...]:
-        """The names of the mutes that match an alert now, sorted."""
+    def muting(self, model: str, episode: Episode, clock: int) -> str | None:
+        """The name of the mute that matches an alert now; of several, the one that ends last."""
         if not self._mutes:
-            return ()
+            return None
         fields = _fields(model, episode.key, episode)
-        return tuple(
-            sorted(
-                mute.name
-                for mute in self._mutes.values()
-                if mute.starts_at <= clock < mute.ends_at
-                and all(fields.get(name) == value for name, value in mute.matchers)
-            )
-        )
+        matching = [
+            mute
+            for mute in self._mutes.values()
+            if mute.starts_at <= clock < mute.ends_at
+            and all(fields.get(name) == value for name, value in mute.matchers)
+        ]
+        return max(matching, key=lambda mute: (mute.ends_at, mute.name)).name if matching else None
 
     def tick(self, clock: int) -> None:
         """Let go of what is over."""

@@ -123,21 +123,26 @@ class ModelSilence:
 
     def _tell(self, key: AlertKey, quiet: Quiet, change: bool | None, clock: int) -> list[Alert]:
         if change is None:
+            if quiet.silent:
+                self._book.refresh(key, self._facts(key, quiet))
             return []
         if not change:
             return self._book.resolve(key, Resolution.RECOVERED, clock)
-        facts = Facts(
+        return self._book.raise_(key, self._facts(key, quiet), Status.FIRING, clock)
+
+    def _facts(self, key: AlertKey, quiet: Quiet) -> Facts:
+        expected = duration(quiet.limit)
+        return Facts(
             origin="silence",
             kind="silence_of_stream",
             severity="warning",
             noun=f"the stream of {key.subject}",
-            text=f"no {key.subject} for {duration(quiet.spell)}, twice the longest pause seen or more",
+            text=f"no {key.subject} for {duration(quiet.spell)}, where at most {expected} was to be expected",
             statistic=quiet.spell,
             threshold=quiet.limit,
             direction="down",
             change_at=self._latest if key == PREDICTIONS else None,
         )
-        return self._book.raise_(key, facts, Status.FIRING, clock)
 
     def snapshot(self) -> dict[str, Any]:
         """The state as plain values."""

@@ -74,17 +74,17 @@ def summary(model: str, episode: Episode, clock: int, *, first: bool) -> str:
 def _closing(episode: Episode, clock: int) -> str:
     facts, key = episode.facts, episode.key
     if episode.started_at is None:
-        return f"{facts.noun} did not fire{facts.close}"
+        return f"{facts.noun} recovered before it fired{facts.close}"
     lasted = duration(clock - episode.started_at)
     match episode.resolution:
         case Resolution.RECOVERED:
-            return f"{facts.noun} has recovered after {lasted}{facts.close}"
+            return f"{facts.noun} recovered after {lasted}{facts.close}"
         case Resolution.REBASELINED:
             return f"{facts.noun} has a new baseline; the alert is closed after {lasted}"
         case Resolution.VERSION_RETIRED:
             return f"version {key.version} is no longer in use; the alert on {facts.noun} is closed after {lasted}"
         case Resolution.EXPIRED:
-            return f"{facts.noun} can no longer be judged; the alert is closed after {lasted}"
+            return f"there is nothing to judge {facts.noun} by any more; the alert is closed after {lasted}"
         case None:
             raise AssertionError("a resolved alert has a resolution")
         case _:
@@ -179,7 +179,6 @@ def threshold_facts(rule: ThresholdRule, standing: Standing) -> Facts:
         noun=noun,
         text=text,
         close=f": {write(verdict.value)} over {size}, no longer {limit}",
-        detector={"name": rule.limit.kind, "params": _params(rule)},
         statistic=verdict.value,
         threshold=verdict.threshold,
         before=verdict.history,
@@ -189,14 +188,6 @@ def threshold_facts(rule: ThresholdRule, standing: Standing) -> Facts:
         observations_since_change=standing.outcomes,
         annotations=rule.annotations,
     )
-
-
-def _params(rule: ThresholdRule) -> dict[str, object]:
-    """The rule's own parameters, times in milliseconds."""
-    limit: dict[str, object] = {rule.side: rule.limit.value}
-    if rule.limit.kind != "static":
-        limit = {rule.side: {rule.limit.kind: rule.limit.value, "over_ms": rule.limit.over}}
-    return {**limit, "window_ms": rule.window, "for_ms": rule.hold, "min_count": rule.min_count}
 
 
 def _origin_of_limit(rule: ThresholdRule, history: Level | None) -> str:
