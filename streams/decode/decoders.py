@@ -115,8 +115,7 @@ class PredictionDecoder:
             prediction_id = ids
             doubtful |= doubt
         models = [event.model for event in events]
-        model, doubt = names(models, strings)
-        doubtful |= doubt
+        model, model_doubt = names(models, strings)
         timestamp, doubt = times([event.timestamp for event in events], np.zeros(len(events), np.int64))
         doubtful |= doubt
         failed = flags([event.error for event in events])
@@ -132,7 +131,7 @@ class PredictionDecoder:
         features, features_doubt = listed([event.features for event in events], strings, self._privacy)
         without = Privacy(self._privacy.drop)
         attributions, attributions_doubt = listed([event.attributions for event in events], strings, without)
-        for maybe in (latency_doubt, weight_doubt, features_doubt, attributions_doubt):
+        for maybe in (model_doubt, latency_doubt, weight_doubt, features_doubt, attributions_doubt):
             if maybe is not None:
                 doubtful |= maybe
         segments = np.full((len(self._segment_keys), len(events)), -1, np.int32)
@@ -221,14 +220,14 @@ class LabelDecoder:
                 )
         timestamp, doubt = times([event.timestamp for event in events], batch.timestamps[places])
         doubtful |= doubt
-        model, doubt = names([event.model for event in events], strings)
-        doubtful |= doubt
+        model, model_doubt = names([event.model for event in events], strings)
         labels = [event.label for event in events]
         label, label_text, doubt = classes(labels, strings)
         doubtful |= doubt
-        weight, maybe = numbers([event.weight for event in events], np.nan)
-        if maybe is not None:
-            doubtful |= maybe
+        weight, weight_doubt = numbers([event.weight for event in events], np.nan)
+        for maybe in (model_doubt, weight_doubt):
+            if maybe is not None:
+                doubtful |= maybe
         withdrawn = np.zeros(len(events), np.uint8)
         if labels.count(None):
             withdrawn = np.array([value is None for value in labels], np.uint8)

@@ -45,19 +45,23 @@ def identifiers(values: Sequence[int | str]) -> tuple[Packed, Doubt]:
 
 def codes(texts: Sequence[str | None], strings: Strings) -> Int32Array:
     """The codes of the texts, -1 for None; new texts get theirs in order of appearance."""
-    table: dict[str | None, int] = {text: -1 if text is None else strings.code(text) for text in dict.fromkeys(texts)}
+    return _coded(texts, dict.fromkeys(texts), strings)
+
+
+def names(texts: Sequence[str | None], strings: Strings) -> tuple[Int32Array, Doubt | None]:
+    """Codes of texts that must be 1 to 256 bytes of UTF-8; no doubt (None) where all are."""
+    distinct = dict.fromkeys(texts)
+    bad = {text for text in distinct if text is not None and not 1 <= len(text.encode()) <= MAX_IDENTIFIER_BYTES}
+    if not bad:
+        return _coded(texts, distinct, strings), None
+    return np.full(len(texts), -1, np.int32), np.array([text in bad for text in texts])
+
+
+def _coded(texts: Sequence[str | None], distinct: dict[str | None, None], strings: Strings) -> Int32Array:
+    table = {text: -1 if text is None else strings.code(text) for text in distinct}
     if len(table) == 1:
         return np.full(len(texts), next(iter(table.values())), np.int32)
     return np.fromiter(map(table.__getitem__, texts), np.int32, len(texts))
-
-
-def names(texts: Sequence[str | None], strings: Strings) -> tuple[Int32Array, Doubt]:
-    """Codes of texts that must be 1 to 256 bytes of UTF-8."""
-    bad = [t for t in dict.fromkeys(texts) if t is not None and not 1 <= len(t.encode()) <= MAX_IDENTIFIER_BYTES]
-    if not bad:
-        return codes(texts, strings), np.zeros(len(texts), np.bool_)
-    doubtful = np.array([text in bad for text in texts])
-    return codes([None if text in bad else text for text in texts], strings), doubtful
 
 
 def times(values: Sequence[int | str | None], absent: Int64Array) -> tuple[Int64Array, Doubt]:
@@ -104,8 +108,7 @@ def classes(
         except OverflowError:
             pass  # an integer beyond every float: the way below finds which
         else:
-            size = np.abs(found)
-            if not (size > LARGEST_EXACT).any():
+            if not (np.abs(found) >= LARGEST_EXACT).any():  # 2**53 + 1 has become 2**53 by now
                 return found, np.full(count, -1, np.int32), np.zeros(count, np.bool_)
     table: dict[str, tuple[float, int]] = {}
     number = np.full(count, np.nan)

@@ -1,0 +1,148 @@
+"""What the models alone make of a batch, and what the columns say, both as plain rows that can be compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from schemas import InputError, LabelEvent, PredictionEvent, canonical_class, read_json
+from streams.decode import LabelColumns, PredictionColumns, Refusal, Strings
+from streams.outcomes import Listed
+from streams.records import RecordBatch, TopicPartition
+
+NOW = 1_795_334_400_125
+MAX_FUTURE, MAX_PAST = 3_600_000, 400 * 86_400_000
+Row = dict[str, Any]
+
+
+def batch_of(values: Sequence[bytes | None], now: int = NOW, topic: str = "predictions") -> RecordBatch:
+    """A batch at offsets 100, 102, 104, … with one timestamp."""
+    offsets = np.arange(100, 100 + 2 * len(values), 2)
+    keys = [f"key-{i}".encode() for i in range(len(values))]
+    return RecordBatch(TopicPartition(topic, 3), offsets, np.full(len(values), now), values, keys.__getitem__)
+
+
+def expected(kind: type[PredictionEvent | LabelEvent], values: Sequence[bytes | None]) -> tuple[list[Row], list[Any]]:
+    """Rows and refusals (place, code, field) by the models alone."""
+    rows, refusals = [], []
+    for place, value in enumerate(values):
+        if value is None:
+            continue
+        try:
+            event = kind.read(read_json(value))
+            timestamp = NOW if event.timestamp is None else event.timestamp
+            if timestamp - NOW > MAX_FUTURE:
+                raise InputError("future_timestamp", "", "timestamp")
+            if NOW - timestamp > MAX_PAST:
+                raise InputError("out_of_range", "", "timestamp")
+        except InputError as problem:
+            refusals.append((place, problem.code, problem.field))
+        else:
+            row = prediction_row(event) if isinstance(event, PredictionEvent) else label_row(event)
+            rows.append({"place": place, "timestamp": timestamp, **row})
+    return rows, refusals
+
+
+def prediction_row(event: PredictionEvent) -> Row:
+    score = event.score
+    return {
+        "label_key": event.label_key if event.label_key is not None else event.prediction_id,
+        "prediction_id": event.prediction_id,
+        "model": event.model,
+        "version": event.version,
+        "variant": event.variant,
+        "class": None if event.prediction is None else canonical_class(event.prediction),
+        "score": score.get("1") if isinstance(score, dict) else score,
+        "scores": dict(score) if isinstance(score, dict) else {},
+        "weight": 1.0 if event.weight is None else event.weight,
+        "latency": event.latency_ms,
+        "failed": bool(event.error),
+        "region": (event.segments or {}).get("region"),
+        "features": {name: canonical_class(v) if isinstance(v, str | bool) else v
+                     for name, v in (event.features or {}).items()},
+        "attributions": dict(event.attributions or {}),
+    }  # fmt: skip
+
+
+def label_row(event: LabelEvent) -> Row:
+    return {
+        "label_key": event.key,
+        "model": event.model,
+        "class": None if event.label is None else canonical_class(event.label),
+        "weight": event.weight,
+        "withdrawn": event.label is None,
+    }
+
+
+def prediction_rows(columns: PredictionColumns, strings: Strings) -> list[Row]:
+    """The columns, row by row."""
+    ids = columns.prediction_id or columns.label_key
+    return [
+        {
+            "place": int(columns.place[i]),
+            "timestamp": int(columns.timestamp[i]),
+            "label_key": columns.label_key.at(i).decode(),
+            "prediction_id": ids.at(i).decode(),
+            "model": _text(columns.model[i], strings),
+            "version": _text(columns.version[i], strings),
+            "variant": _text(columns.variant[i], strings),
+            "class": _class(columns.prediction[i], columns.prediction_text[i], strings),
+            "score": _number(columns.score[i]),
+            "scores": _listed(columns.scores, i, strings),
+            "weight": float(columns.weight[i]),
+            "latency": _number(columns.latency[i]),
+            "failed": bool(columns.failed[i]),
+            "region": _text(columns.segments[0, i], strings),
+            "features": _listed(columns.features, i, strings),
+            "attributions": _listed(columns.attributions, i, strings),
+        }
+        for i in range(len(columns))
+    ]
+
+
+def label_rows(columns: LabelColumns, strings: Strings) -> list[Row]:
+    """The columns, row by row."""
+    return [
+        {
+            "place": int(columns.place[i]),
+            "timestamp": int(columns.timestamp[i]),
+            "label_key": columns.label_key.at(i).decode(),
+            "model": _text(columns.model[i], strings),
+            "class": _class(columns.label[i], columns.label_text[i], strings),
+            "weight": _number(columns.weight[i]),
+            "withdrawn": bool(columns.withdrawn[i]),
+        }
+        for i in range(len(columns))
+    ]
+
+
+def refused(refusals: Sequence[Refusal]) -> list[Any]:
+    return [(refusal.place, refusal.code, refusal.field) for refusal in refusals]
+
+
+def _text(code: int, strings: Strings) -> str | None:
+    return strings.texts[code] if code >= 0 else None
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _class(number: float, code: int, strings: Strings) -> str | None:
+    assert code < 0 or math.isnan(number), "a class is a number or a text, never both"
+    if code >= 0:
+        return strings.texts[code]
+    return None if math.isnan(number) else canonical_class(float(number))
+
+
+def _listed(column: Listed, row: int, strings: Strings) -> dict[str, Any]:
+    entries = range(column.offsets[row], column.offsets[row + 1])
+    return {
+        strings.texts[column.names[e]]: _text(column.texts[e], strings)
+        if column.texts[e] >= 0
+        else _number(column.values[e])
+        for e in entries
+    }
