@@ -1,19 +1,16 @@
 """The public contract in code: configuration, events, control records, and what is exported from them."""
 
+from schemas.alert_event import AlertEvent
 from schemas.config import (
-    BudgetConfig,
+    LABEL_FIELDS,
+    PREDICTION_FIELDS,
     Config,
-    ExpiryLabel,
     HttpConfig,
-    JoinConfig,
     KafkaConfig,
     LimitsConfig,
-    ModelConfig,
     PrivacyConfig,
-    ReferenceConfig,
     StateConfig,
     TopicsConfig,
-    WindowsConfig,
 )
 from schemas.control import (
     Acknowledgement,
@@ -25,16 +22,7 @@ from schemas.control import (
     parse_control,
 )
 from schemas.detection import METRICS, Adwin, ChiSquared, Detector, PageHinkley, Quantile, Rule, Sigmas, WindowedKs
-from schemas.events import (
-    ALERT_TYPE,
-    DEAD_LETTER_TYPE,
-    METRIC_TYPE,
-    MONITOR_TYPE,
-    AlertEvent,
-    DeadLetter,
-    MetricEvent,
-    MonitorEvent,
-)
+from schemas.events import DeadLetter, MonitorEvent
 from schemas.export import exported
 from schemas.export import write as write_exports
 from schemas.inputs import (
@@ -48,6 +36,9 @@ from schemas.inputs import (
     read_json,
 )
 from schemas.loading import ConfigError, load_config
+from schemas.metric_event import MetricEvent
+from schemas.monitoring import BudgetConfig, ExpiryLabel, JoinConfig, ModelConfig, ReferenceConfig, WindowsConfig
+from schemas.outputs import ALERT_TYPE, DEAD_LETTER_TYPE, METRIC_TYPE, MONITOR_TYPE
 from schemas.showing import config_hash, show_config
 from schemas.units import LARGEST_EXACT, canonical_class, class_number, format_duration, parse_duration, parse_timestamp
 
@@ -55,6 +46,7 @@ __all__ = [
     "ALERT_TYPE",
     "DEAD_LETTER_TYPE",
     "ERROR_CODES",
+    "LABEL_FIELDS",
     "LARGEST_EXACT",
     "MAX_IDENTIFIER_BYTES",
     "MAX_NUMBER",
@@ -62,6 +54,7 @@ __all__ = [
     "METRICS",
     "METRIC_TYPE",
     "MONITOR_TYPE",
+    "PREDICTION_FIELDS",
     "Acknowledgement",
     "Adwin",
     "AlertEvent",

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.detection import Adwin, Detector, PageHinkley, Rule, WindowedKs
+from schemas.monitoring import ModelConfig, check_rules
 from schemas.sections import Section, unknown_key
-from schemas.units import ClassText, Duration, PositiveDuration, Size, format_duration, parse_timestamp
+from schemas.units import PositiveDuration, Size, parse_timestamp
 
 _OWNED = {
     "bootstrap.servers": "set kafka.bootstrap_servers",
@@ -138,129 +138,6 @@ class LimitsConfig(Section):
     """Windows open at a time, of a gauge task."""
 
 
-class ExpiryLabel(Section):
-    """A prediction let go without a label becomes an outcome with this label."""
-
-    label: ClassText
-    """The label, a class or a number."""
-
-
-def _expiry_kind(value: Any) -> str | None:
-    if isinstance(value, dict | ExpiryLabel):
-        return "label"
-    return "unlabelled" if value == "unlabelled" else None
-
-
-OnExpiry = Annotated[
-    Annotated[Literal["unlabelled"], Tag("unlabelled")] | Annotated[ExpiryLabel, Tag("label")],
-    Discriminator(
-        _expiry_kind, custom_error_type="on_expiry", custom_error_message="must be unlabelled or {label: <class>}"
-    ),
-]
-
-
-class JoinConfig(Section):
-    """How predictions and labels are joined. Only horizon, grace and on_expiry can differ between models."""
-
-    horizon: PositiveDuration = 7 * 86_400_000
-    """A label counts for a prediction when their times are at most this far apart."""
-    grace: Duration = 86_400_000
-    """How much longer both are held, for records read late."""
-    disorder: Duration = 60_000
-    """How far the watermark stays behind the largest timestamp."""
-    idle_after: PositiveDuration = 30_000
-    """A partition at its end for this long does not hold the watermark back."""
-    max_future: PositiveDuration = 3_600_000
-    """An event further ahead of its Kafka record's timestamp is a dead letter."""
-    max_past: PositiveDuration = 400 * 86_400_000
-    """An event further behind its Kafka record's timestamp is a dead letter."""
-    on_expiry: OnExpiry = "unlabelled"
-    """What a prediction without a label becomes: unlabelled, or an outcome: {label: 0}."""
-
-
-def _distinct_sizes(value: list[int]) -> list[int]:
-    if len(set(value)) < len(value):
-        raise PydanticCustomError("windows", "must not name a size twice")
-    return sorted(value)
-
-
-class WindowsConfig(Section):
-    """Over what metrics are computed, and how often they are emitted."""
-
-    tumbling: Annotated[list[PositiveDuration], AfterValidator(_distinct_sizes)] = Field(
-        default=[3_600_000, 86_400_000]
-    )
-    """Sizes of the windows in event time, aligned to UTC."""
-    rolling: Annotated[list[Annotated[int, Field(ge=1, le=1_000_000)]], AfterValidator(_distinct_sizes)] = Field(
-        default=[1000]
-    )
-    """Windows over the last so many outcomes."""
-    cumulative: bool = True
-    """Whether metrics over everything are kept."""
-    emit_every: PositiveDuration = 10_000
-    """An open window is emitted at most this often."""
-    revise_every: PositiveDuration = 300_000
-    """A closed window that is revised is emitted at most this often."""
-
-
-class ReferenceConfig(Section):
-    """What a series is compared with where no baseline was published: both must pass."""
-
-    warm_up: int = Field(default=1000, ge=30)
-    """So many first values."""
-    span: Duration = 0
-    """So much event time."""
-
-
-class BudgetConfig(Section):
-    """How many false incidents of a model are tolerable, on average, over all its armed series."""
-
-    false_alarms: float = Field(default=1.0, gt=0)
-    """So many …"""
-    per: PositiveDuration = 30 * 86_400_000
-    """… in this time."""
-
-
-def _default_detectors() -> list[Detector]:
-    return [
-        Adwin(on="error", use="adwin", severity="critical"),
-        PageHinkley(on="error", use="page_hinkley", severity="critical"),
-        WindowedKs(on="score", use="windowed_ks", severity="warning"),
-        WindowedKs(on="features", use="windowed_ks", severity="info"),
-    ]
-
-
-class ModelConfig(Section):
-    """How a model is monitored: `defaults`, and over it `models.<name>`."""
-
-    task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
-    """What the model does; auto is decided at the 1,000th outcome."""
-    positive_label: ClassText = "1"
-    """The positive class of a binary model, as canonical text."""
-    join: JoinConfig = JoinConfig()
-    """How its predictions and labels are joined."""
-    windows: WindowsConfig = WindowsConfig()
-    """Over what its metrics are computed."""
-    segments: list[str] = Field(default=["region"])
-    """Segment keys by whose values metrics are also sliced."""
-    reference: ReferenceConfig = ReferenceConfig()
-    """What its series are compared with."""
-    detectors: list[Detector] = Field(default_factory=_default_detectors)
-    """What is watched for drift. The features' windowed_ks is for numeric ones; categorical ones get chi_squared."""
-    budget: BudgetConfig = BudgetConfig()
-    """How many false incidents are tolerable."""
-    rules: list[Rule] = Field(default_factory=list)
-    """Threshold rules."""
-    recover_for: Duration = 1_800_000
-    """A drift alert resolves when its series has been back for this long, in event time."""
-    repeat: PositiveDuration = 4 * 3_600_000
-    """A firing alert is published again this often."""
-    min_coverage: float = Field(default=0.9, ge=0, le=1)
-    """A window is mature with this share of the labels that are expected."""
-    annotations: dict[str, str] = Field(default_factory=dict)
-    """Copied into all its alerts; a detector's or rule's own come over them."""
-
-
 class HttpConfig(Section):
     """Where /livez, /readyz and /metrics are served while running."""
 
@@ -334,7 +211,7 @@ class Config(Section):
                     {"path": ("models", name, "join", key), "key": key},
                 )  # fmt: skip
         for path, model in [(("defaults",), self.defaults), *((("models", n), self.model(n)) for n in self.models)]:
-            _rules_fit(path, model)
+            check_rules(path, model)
         return self
 
     def model(self, name: str) -> ModelConfig:
@@ -390,22 +267,3 @@ def _merged(base: S, override: S) -> S:
         for key in override.model_fields_set
     }
     return base.model_copy(update=changes)
-
-
-def _rules_fit(path: tuple[str, ...], model: ModelConfig) -> None:
-    """Every rule judges a window that there is, by a segment that there is, under a name of its own."""
-    seen: set[str] = set()
-    for i, rule in enumerate(model.rules):
-        at: tuple[Any, ...] = (*path, "rules", i)
-        if rule.window not in model.windows.tumbling:
-            sizes = ", ".join(format_duration(size) for size in model.windows.tumbling)
-            raise PydanticCustomError(
-                "rule", "must be one of windows.tumbling: {sizes}", {"path": (*at, "window"), "sizes": sizes}
-            )
-        if rule.segment is not None and rule.segment not in model.segments:
-            raise PydanticCustomError("rule", "must be one of segments", {"path": (*at, "segment")})
-        if rule.rule in seen:
-            raise PydanticCustomError(
-                "rule", "is the second rule called {name}: give it a name", {"path": at, "name": rule.rule}
-            )
-        seen.add(rule.rule)

@@ -11,19 +11,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from schemas.alert_event import AlertEvent
 from schemas.config import Config
 from schemas.control import Acknowledgement, Baseline, Calendar, Rebaseline, Silence
-from schemas.events import (
-    ALERT_TYPE,
-    DEAD_LETTER_TYPE,
-    METRIC_TYPE,
-    MONITOR_TYPE,
-    AlertEvent,
-    DeadLetter,
-    MetricEvent,
-    MonitorEvent,
-)
+from schemas.events import DeadLetter, MonitorEvent
 from schemas.inputs import LabelEvent, PredictionEvent
+from schemas.metric_event import MetricEvent
+from schemas.outputs import ALERT_TYPE, DEAD_LETTER_TYPE, METRIC_TYPE, MONITOR_TYPE
 
 FOLDER = Path(__file__).parent / "exported"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
