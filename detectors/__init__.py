@@ -14,7 +14,7 @@ from detectors.chi_squared import ChiSquared, ChiSquaredParams, pearson, total_v
 from detectors.detector import Detector, ParameterError
 from detectors.page_hinkley import PageHinkley, PageHinkleyParams
 from detectors.snapshot import SnapshotError
-from detectors.windowed_ks import WindowedKS, WindowedKSParams, ks_bound, ks_distance
+from detectors.windowed_ks import WindowedKS, WindowedKSParams, ks_bound, ks_distance, ks_distance_at
 
 __all__ = [
     "Adwin",
@@ -36,6 +36,7 @@ __all__ = [
     "catalog",
     "ks_bound",
     "ks_distance",
+    "ks_distance_at",
     "lag_one_autocorrelation",
     "pearson",
     "restore",

@@ -24,6 +24,7 @@ from detectors.detector import (
     as_reference,
     demand,
     finite,
+    split,
 )
 from detectors.snapshot import SnapshotError
 
@@ -98,12 +99,11 @@ class ChiSquared(Detector):
         return found
 
     def _since(self) -> int:
-        """Values since the split of the window at which likelihood ratios turn the most."""
+        """Values since the split of the window that parts the log likelihood ratios of its mixture best."""
         at = int(self.counts[_NEXT])
         slots = np.roll(self._slots, -at)
         gain = np.log((self._inside + 0.5) / (self._expected + 0.5))
-        turn = np.cumsum(gain[slots])
-        return int(len(slots) - np.argmin(turn) - 1) or 1
+        return split(gain[slots])
 
     def reset(self) -> None:
         _clear(self.counts, self._sum, self._inside)

@@ -144,3 +144,11 @@ class Detector(ABC):
 def finite(array: npt.NDArray[Any]) -> bool:
     """Whether every number of it is finite."""
     return bool(np.isfinite(array).all())
+
+
+def split(values: Float64Array) -> int:
+    """How many of the last values stand out: the split at which the sums of both parts are furthest from what an even
+    spread would give (Pettitt, A non-parametric approach to the change-point problem, Appl. Statist. 28, 1979)."""
+    sums = np.cumsum(values)
+    even = sums[-1] * np.arange(1, len(values) + 1) / len(values)
+    return len(values) - 1 - int(np.argmax(np.abs(sums[:-1] - even[:-1])))

@@ -24,6 +24,7 @@ from detectors.detector import (
     as_reference,
     demand,
     finite,
+    split,
 )
 from detectors.snapshot import SnapshotError
 
@@ -97,15 +98,13 @@ class WindowedKS(Detector):
         return found
 
     def _since(self) -> int:
-        """Values since the split of the window at which ranks in the reference turn the most."""
+        """Values since the split of the window that parts the ranks in the reference best."""
         window = self.window_values()
         points = np.concatenate(([0], np.cumsum(self._weights)))
         below = points[np.searchsorted(self._points, window, side="left")]
         upto = points[np.searchsorted(self._points, window, side="right")]
-        turn = np.cumsum((below + upto) - points[-1])
-        total = turn[-1]
-        # ranks average to nothing in the reference: the change begins where the sum leaves zero for good
-        return int(len(window) - (np.argmin(turn) if total > 0 else np.argmax(turn)) - 1) or 1
+        ranks = (below + upto).astype(np.float64)
+        return split(ranks)
 
     def window_values(self) -> Float64Array:
         """The values in the window, oldest first; a copy."""

@@ -1,0 +1,79 @@
+"""From rows to lanes: which values of a stretch of rows belong to which series. Vectorised; nothing per row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from streams.outcomes import Kind, Listed, Rows
+from streams.records import Float64Array, Int32Array, Int64Array
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The entries of one name: their places in the rows and among all entries, numbers and codes of texts (-1: a
+    number, or missing)."""
+
+    name: int
+    places: Int64Array
+    entries: Int64Array
+    values: Float64Array
+    texts: Int32Array
+
+
+def columns(listed: Listed, places: Int64Array) -> Iterator[Column]:
+    """The entries of the rows at `places`, name by name."""
+    starts = listed.offsets[:-1][places].astype(np.int64)
+    lengths = listed.offsets[1:][places] - starts
+    if not len(places) or not lengths.any():
+        return
+    width = int(lengths[0])
+    if width and (lengths == width).all():
+        index = starts[:, None] + np.arange(width)
+        names = listed.names[index]
+        if (names == names[0]).all() and len(np.unique(names[0])) == width:  # the usual case: all rows have all names
+            for k in range(width):
+                at = index[:, k]
+                yield Column(int(names[0, k]), places, at, listed.values[at], listed.texts[at])
+            return
+    ends = np.cumsum(lengths)
+    entries = np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
+    rows = np.repeat(places, lengths)
+    found = listed.names[entries]
+    order = np.argsort(found, kind="stable")
+    for group in np.split(order, np.flatnonzero(np.diff(found[order])) + 1):
+        at = entries[group]
+        yield Column(int(found[group[0]]), rows[group], at, listed.values[at], listed.texts[at])
+
+
+def first_labels(rows: Rows) -> Int64Array:
+    """The places of outcomes at their first label; corrections do not reach detectors."""
+    return np.flatnonzero((rows.kind == Kind.OUTCOME) & (rows.refers_to < 0))
+
+
+def differs(rows: Rows, places: Int64Array) -> Float64Array:
+    """1 where prediction and label are different classes, 0 where the same, NaN where one is missing."""
+    number, label = rows.prediction[places], rows.label[places]
+    text, label_text = rows.prediction_text[places], rows.label_text[places]
+    same = (number == label) | ((text == label_text) & (text >= 0))
+    missing = (np.isnan(number) & (text < 0)) | (np.isnan(label) & (label_text < 0))
+    return np.where(missing, np.nan, np.where(same, 0.0, 1.0))
+
+
+def groups(rows: Rows) -> list[tuple[int, int, Int64Array]]:
+    """(version, variant, places) of the rows that make series, in the order in which the pairs first appear."""
+    at = np.flatnonzero((rows.kind == Kind.PREDICTED) | (rows.kind == Kind.OUTCOME))
+    if not len(at):
+        return []
+    version, variant = rows.version[at].astype(np.int64), rows.variant[at].astype(np.int64)
+    if (version == version[0]).all() and (variant == variant[0]).all():
+        return [(int(version[0]), int(variant[0]), at)]
+    pairs, first, which = np.unique(version * (len(rows.strings) + 2) + variant, return_index=True, return_inverse=True)
+    order = np.argsort(which, kind="stable")
+    bounds = np.searchsorted(which[order], np.arange(len(pairs) + 1))
+    return [
+        (int(version[first[k]]), int(variant[first[k]]), at[order[bounds[k] : bounds[k + 1]]])
+        for k in np.argsort(first)
+    ]

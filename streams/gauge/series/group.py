@@ -1,0 +1,77 @@
+"""The series of one version and variant, and the outcomes that wait until the kind of task is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+from streams.gauge.series.lane import Lane
+from streams.gauge.series.series import Series
+from streams.gauge.series.settings import SeriesSettings
+from streams.records import Float64Array, Int64Array
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Outcomes as columns: what a lane needs, and both readings of an error (0/1, and prediction - label)."""
+
+    wrong: Float64Array
+    residual: Float64Array
+    rows: Int64Array
+    timestamps: Int64Array
+    offsets: Int64Array
+    partitions: Int64Array
+    labelled: Int64Array
+
+    def lane(self, values: Float64Array) -> Lane:
+        """The lane of one reading."""
+        return Lane(values, self.rows, self.timestamps, self.offsets, self.partitions, self.labelled)
+
+
+class Group:
+    """The series of one version and variant, by subject, in the order of their first values."""
+
+    def __init__(self, version: str | None, variant: str | None, born: int) -> None:
+        self.version, self.variant, self.born = version, variant, born
+        self.subjects: dict[str, Series] = {}
+        self.waiting: list[Feed] = []
+        self.has_errors = False
+        self.overflowed = False
+
+    def series(self) -> Iterator[Series]:
+        """All of them, by the row of their first value."""
+        return iter(sorted(self.subjects.values(), key=lambda each: (each.born, each.subject)))
+
+    def features(self) -> Iterator[Series]:
+        """Those of features."""
+        return (series for subject, series in self.subjects.items() if subject.startswith("features."))
+
+    def count(self, family: str) -> int:
+        """How many there are of features, or attributions."""
+        return sum(subject.startswith(f"{family}.") for subject in self.subjects)
+
+    def snapshot(self) -> Any:
+        """The state, for `streams.state.pack`."""
+        return {
+            "version": self.version,
+            "variant": self.variant,
+            "born": self.born,
+            "has_errors": self.has_errors,
+            "overflowed": self.overflowed,
+            "waiting": [{f.name: getattr(feed, f.name) for f in fields(feed)} for feed in self.waiting],
+            "series": [series.snapshot() for series in self.subjects.values()],
+        }
+
+    @classmethod
+    def restored(cls, tree: Any, settings: SeriesSettings) -> Group:
+        """The group that snapshot gave; series that nothing watches any more are let go."""
+        group = cls(tree["version"], tree["variant"], tree["born"])
+        group.has_errors, group.overflowed = tree["has_errors"], tree["overflowed"]
+        group.waiting = [Feed(**each) for each in tree["waiting"]]
+        for each in tree["series"]:
+            series = Series(settings, each["subject"], each["kind"], group.version, group.variant, each["born"])
+            if series.watches:
+                series.restore(each)
+                group.subjects[series.subject] = series
+        return group

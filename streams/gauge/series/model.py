@@ -1,0 +1,356 @@
+"""All series of one model: rows in, findings out. Any cut of the rows into batches gives the same findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Literal
+
+import numpy as np
+
+import detectors
+from streams.gauge.series.columns import Column, columns, differs, first_labels, groups
+from streams.gauge.series.facts import Finding, MonitorChange, finding_of, finding_tree
+from streams.gauge.series.group import Feed, Group
+from streams.gauge.series.lane import Lane
+from streams.gauge.series.reference import UNKNOWN_RATE, Sample
+from streams.gauge.series.series import OTHER, Series, finite
+from streams.gauge.series.settings import SeriesSettings
+from streams.gauge.series.suspects import suspects
+from streams.outcomes import Kind, Rows
+from streams.records import Float64Array, Int64Array
+
+Task = Literal["binary", "multiclass", "regression"]
+_PLAIN = {"score": "score", "service.latency": "latency"}
+_FAMILIES = ("features", "attributions")
+_ERRORS = ("error", "residual")
+
+
+class ModelSeries:
+    """The series of one model.
+
+    Series are numbered by the row of their first value, counted from the model's first row, and looked at in that
+    order. Errors are looked at first, so that an alarm's suspects are asked for when each feature has been fed up to
+    the alarm's row, and not beyond.
+    """
+
+    def __init__(self, model: str, settings: SeriesSettings) -> None:
+        self.model = model
+        self._settings = settings
+        self._task: Task | None = None
+        self._groups: dict[tuple[str | None, str | None], Group] = {}
+        self._rows = 0  # rows of the model so far
+        self._late: list[Finding] = []  # decided before rows, told at the next tick
+        self._baselines: dict[str, Mapping[str, Any]] = {}
+
+    # What comes in -------------------------------------------------------------------------------------------------
+
+    def decide(self, task: Task) -> None:
+        """Settle what kind of task this is; the outcomes that waited for it are looked at now. What they lead to is
+        told at the next tick, with row -1."""
+        self._task = task
+        found: list[Finding] = []
+        for group in self._groups.values():
+            waited, group.waiting = group.waiting, []
+            for feed in waited:
+                self._open_errors(group, feed)
+                found += self._feed_errors(group, feed)
+        found.sort(key=_place)
+        self._late += [replace(each, row=-1) for each in found]
+
+    def apply(self, rows: Rows, join_task: int) -> list[Finding]:
+        """Fold the model's rows, which are in log order. The findings, by row."""
+        first = self._rows
+        self._rows += len(rows)
+        parts: dict[int, tuple[Group, list[Int64Array]]] = {}
+        for version, variant, places in groups(rows):
+            group = self._admit(_text(rows, version), _text(rows, variant), first + int(places[0]))
+            parts.setdefault(group.born, (group, []))[1].append(places)
+        work: list[tuple[Group, list[tuple[Series, Lane]], Feed | None]] = []
+        # whoever is born in these rows must be known before anything in them is decided; then, the oldest first
+        for _, (group, several) in sorted(parts.items()):
+            places = several[0] if len(several) == 1 else np.sort(np.concatenate(several))
+            predicted = places[rows.kind[places] == Kind.PREDICTED]
+            lanes = self._plain(group, rows, predicted, first, join_task)
+            for family in _FAMILIES:
+                lanes += self._listed(group, family, getattr(rows, family), rows, predicted, first, join_task)
+            work.append((group, lanes, self._outcomes(rows, places, first, join_task)))
+        found: list[Finding] = []
+        for group, lanes, feed in work:
+            found += self._run(group, lanes, feed)
+        found.sort(key=_place)
+        return [replace(each, row=each.row - first) for each in found]
+
+    def _run(self, group: Group, lanes: list[tuple[Series, Lane]], feed: Feed | None) -> list[Finding]:
+        errors: list[Finding] = []
+        if feed is not None:
+            if self._task is None:
+                group.waiting.append(feed)
+            else:
+                self._open_errors(group, feed)
+                errors = self._feed_errors(group, feed)
+        errors.sort(key=lambda each: each.row)
+        done = [0] * len(lanes)
+        found: list[Finding] = []
+        for error in errors:
+            if error.drift.kind == "fired":
+                for k, (series, lane) in enumerate(lanes):
+                    upto = lane.upto(error.row)
+                    found += self._feed(group, series, lane.part(done[k], upto))
+                    done[k] = max(done[k], upto)
+                error = replace(error, drift=replace(error.drift, suspects=suspects(group.features())))
+            found.append(error)
+        for k, (series, lane) in enumerate(lanes):
+            found += self._feed(group, series, lane.part(done[k], len(lane)))
+        return found
+
+    def tick(self, clock: int, watermark: int | None) -> list[Finding | MonitorChange]:
+        """What became of the detectors since the last tick. Nothing here goes by time: recoveries are decided at
+        rows, by event time."""
+        told: list[Finding | MonitorChange] = [*self._late]
+        self._late = []
+        for group in self._groups.values():
+            for series in group.series():
+                told += series.changes()
+        return told
+
+    # Series and their references -----------------------------------------------------------------------------------
+
+    def _admit(self, version: str | None, variant: str | None, row: int) -> Group:
+        """The group of a version and variant; beyond the limit versions share one."""
+        known = {each for each, _ in self._groups}
+        if version is not None and version not in known and len(known - {None, OTHER}) >= self._settings.versions:
+            version = OTHER
+        group = self._groups.get((version, variant))
+        if group is None:
+            group = self._groups[version, variant] = Group(version, variant, row)
+        return group
+
+    def _watched(self, subject: str) -> bool:
+        return any(each.covers(subject) for each in self._settings.watches)
+
+    def _open(self, group: Group, subject: str, kind: detectors.Kind, row: int) -> Series:
+        series = group.subjects.get(subject)
+        if series is None:
+            series = Series(self._settings, subject, kind, group.version, group.variant, row)
+            group.subjects[subject] = series
+        return series
+
+    def _feed(self, group: Group, series: Series, lane: Lane) -> list[Finding]:
+        if len(lane) and not series.settled:
+            series.settled = True
+            sample = self._reference(group, series, int(lane.rows[0]))
+            if sample is not None:
+                series.adopt(sample, self._shares(int(lane.rows[0])))
+        return series.feed(lane, self._shares)
+
+    def _reference(self, group: Group, series: Series, row: int) -> Sample | None:
+        """A baseline, else the reference of the newest other version (of the same variant, if there is one)."""
+        profile = self._baselines.get(group.version or "", {}).get(series.subject)
+        if profile is not None:
+            return _baseline(profile, series, row)
+        # only those older than this one: they have been fed up to this row
+        others = [each for each in self._groups.values() if each.version != group.version and each.born < group.born][
+            ::-1
+        ]
+        others.sort(key=lambda each: each.variant != group.variant)
+        for other in others:
+            older = other.subjects.get(series.subject)
+            if older is not None and older.kind == series.kind and older.sample is not None and older.sample.at < row:
+                return replace(older.sample, origin="previous_version", at=row)
+        return None
+
+    def _shares(self, row: int) -> int:
+        """Among how many detectors the budget is shared: all that were known of at this row."""
+        errors = sum(each.on in _ERRORS and each.params is None for each in self._settings.watches)
+        total = 0
+        for group in self._groups.values():
+            if group.born <= row:  # labels come later, but their detectors will want a share
+                total += errors + sum(
+                    series.shares
+                    for series in group.subjects.values()
+                    if series.born <= row and series.subject not in _ERRORS
+                )
+        return total
+
+    # Lanes ---------------------------------------------------------------------------------------------------------
+
+    def _plain(
+        self, group: Group, rows: Rows, places: Int64Array, first: int, join_task: int
+    ) -> list[tuple[Series, Lane]]:
+        made = []
+        for subject, name in _PLAIN.items():
+            if self._watched(subject):
+                lane = finite(_lane(getattr(rows, name)[places], places, rows, first, join_task))
+                if len(lane):
+                    made.append((self._open(group, subject, "numeric", int(lane.rows[0])), lane))
+        return made
+
+    def _listed(
+        self, group: Group, family: str, listed: Any, rows: Rows, places: Int64Array, first: int, join_task: int
+    ) -> list[tuple[Series, Lane]]:
+        if not any(each.on.partition(".")[0] == family for each in self._settings.watches):
+            return []
+        found: list[tuple[int, int, Column]] = []
+        for column in columns(listed, places):
+            present = np.isfinite(column.values) | (column.texts >= 0)
+            if present.any() and self._watched(f"{family}.{rows.strings[column.name]}"):
+                begin = int(np.argmax(present))
+                found.append((int(column.entries[begin]), begin, column))
+        made = []
+        for _, begin, column in sorted(found, key=lambda each: each[0]):  # in the order of their first values
+            subject = f"{family}.{rows.strings[column.name]}"
+            if subject not in group.subjects and group.count(family) >= self._settings.features:
+                group.overflowed = True
+                continue
+            kind: detectors.Kind = "categories" if column.texts[begin] >= 0 else "numeric"
+            series = self._open(group, subject, kind, first + int(column.places[begin]))
+            values = column.values
+            if series.kind == "categories":
+                values = _codes(column, rows.strings)
+            made.append((series, finite(_lane(values, column.places, rows, first, join_task))))
+        return made
+
+    def _outcomes(self, rows: Rows, places: Int64Array, first: int, join_task: int) -> Feed | None:
+        if not any(each.on in _ERRORS for each in self._settings.watches):
+            return None
+        at = places[np.isin(places, first_labels(rows))]
+        if not len(at):
+            return None
+        early = (rows.early[at] == 1) | (rows.label_offset[at] < 0)
+        return Feed(
+            wrong=differs(rows, at),
+            residual=rows.prediction[at] - rows.label[at],
+            rows=at + first,
+            timestamps=rows.timestamp[at],
+            offsets=np.where(early, rows.prediction_offset[at], rows.label_offset[at]),
+            partitions=np.full(len(at), join_task, np.int64),
+            labelled=(~early).astype(np.int64),
+        )
+
+    def _open_errors(self, group: Group, feed: Feed) -> None:
+        if group.has_errors:
+            return
+        group.has_errors = True
+        kind: detectors.Kind = "numeric" if self._task == "regression" else "binary"
+        for subject in ("error", "residual") if self._task == "regression" else ("error",):
+            if self._watched(subject):
+                self._open(group, subject, kind, int(feed.rows[0]))
+
+    def _feed_errors(self, group: Group, feed: Feed) -> list[Finding]:
+        error = np.abs(feed.residual) if self._task == "regression" else feed.wrong
+        found: list[Finding] = []
+        for subject, values in (("error", error), ("residual", feed.residual)):
+            series = group.subjects.get(subject)
+            if series is not None:
+                found += self._feed(group, series, finite(feed.lane(values)))
+        return found
+
+    # Control -------------------------------------------------------------------------------------------------------
+
+    def baseline(self, version: str, profile: Mapping[str, Any]) -> None:
+        """A baseline was published: {subject: {"values": […]} or {"counts": {category: n}}, with "rate" (values a
+        second) where it is known}. Series of that version that have not finished their own reference take it."""
+        self._baselines[version] = profile
+        for group in self._groups.values():
+            if group.version == version:
+                for series in group.series():
+                    if series.sample is None and series.subject in profile:
+                        sample = _baseline(profile[series.subject], series, self._rows)
+                        if sample is not None:
+                            series.adopt(sample, self._shares(self._rows))
+
+    def rebaseline(self, version: str | None, subject: str | None = None) -> list[Finding]:
+        """Start new references with the next values, of one subject or all. The findings that end what fires."""
+        found: list[Finding] = []
+        for group in self._groups.values():
+            if group.version == version:
+                for series in group.series():
+                    if subject in (None, series.subject):
+                        found += series.rebaseline(-1)
+        return found
+
+    @property
+    def overflows(self) -> tuple[str, ...]:
+        """The limits that were reached: versions, features, categories."""
+        each = list(self._groups.values())
+        reached = {
+            "versions": any(group.version == OTHER for group in each),
+            "features": any(group.overflowed for group in each),
+            "categories": any(series.overflowed for group in each for series in group.series()),
+        }
+        return tuple(name for name, there in reached.items() if there)
+
+    # State ---------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Any:
+        """The state, for `streams.state.pack`."""
+        return {
+            "task": self._task,
+            "rows": self._rows,
+            "groups": [group.snapshot() for group in self._groups.values()],
+            "baselines": {version: dict(profile) for version, profile in self._baselines.items()},
+            "late": [finding_tree(each) for each in self._late],
+        }
+
+    def restore(self, tree: Any) -> None:
+        """Take back what snapshot gave."""
+        self._task, self._rows = tree["task"], tree["rows"]
+        self._baselines = dict(tree["baselines"])
+        self._late = [finding_of(each) for each in tree["late"]]
+        for each in tree["groups"]:
+            group = Group.restored(each, self._settings)
+            self._groups[group.version, group.variant] = group
+        for group in self._groups.values():
+            for series in group.series():
+                series.arm(self._shares(self._rows))
+
+
+def _place(finding: Finding) -> tuple[int, str, str]:
+    return finding.row, finding.drift.subject, finding.drift.rule
+
+
+def _text(rows: Rows, code: int) -> str | None:
+    return rows.strings[code] if code >= 0 else None
+
+
+def _lane(values: Float64Array, places: Int64Array, rows: Rows, first: int, join_task: int) -> Lane:
+    return Lane(
+        values=values,
+        rows=places + first,
+        timestamps=rows.timestamp[places],
+        offsets=rows.prediction_offset[places],
+        partitions=np.full(len(places), join_task, np.int64),
+        labelled=np.zeros(len(places), np.int64),
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _code(text: str) -> float:
+    """A category as a number: 52 bits of its hash, the same in every series, version and restart. The bounded table
+    that codes in order of appearance would need is not: detectors know no more categories than their reference."""
+    return float(int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 12)
+
+
+def _codes(column: Column, strings: list[str]) -> Float64Array:
+    """The categories of a column as numbers; NaN where missing."""
+    texts, which = np.unique(column.texts, return_inverse=True)
+    codes = np.array([_code(strings[text]) if text >= 0 else np.nan for text in texts])
+    found: Float64Array = codes[which]
+    return found
+
+
+def _baseline(profile: Mapping[str, Any], series: Series, row: int) -> Sample | None:
+    """A published profile of one subject as a reference; None where it is not one of the series' kind."""
+    rate = float(profile.get("rate", UNKNOWN_RATE))
+    if series.kind == "categories":
+        counts = profile.get("counts")
+        if not counts:
+            return None
+        codes = [_code(str(text)) for text in counts]
+        return Sample(np.repeat(codes, [int(n) for n in counts.values()]), rate, 0.0, "baseline", row)
+    values = np.asarray(profile.get("values", ()), np.float64)
+    values = values[np.isfinite(values)]
+    return Sample(values, rate, profile.get("lag_one"), "baseline", row) if len(values) else None

@@ -1,0 +1,170 @@
+"""One series: version × variant × subject. Its reference, its history, and the detectors that watch it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+import detectors
+from streams.alerts import Cause
+from streams.gauge.series.facts import Finding, MonitorChange
+from streams.gauge.series.history import History
+from streams.gauge.series.lane import Lane
+from streams.gauge.series.reference import Sample, WarmUp, sample_of, sample_tree
+from streams.gauge.series.settings import SeriesSettings
+from streams.gauge.series.watch import Watch
+
+OTHER = "__other__"
+
+
+class Series:
+    """Values of one subject of one version and variant, in log order. `born` is the row of its first value."""
+
+    def __init__(
+        self,
+        settings: SeriesSettings,
+        subject: str,
+        kind: detectors.Kind,
+        version: str | None,
+        variant: str | None,
+        born: int,
+    ) -> None:
+        self._settings = settings
+        self.subject = subject
+        self.kind: detectors.Kind = kind
+        self._version, self._variant = version, variant
+        self.born = born
+        self.settled = False  # whether a reference was looked for elsewhere
+        self.history = History()
+        self.sample: Sample | None = None
+        self._warm_up: WarmUp | None = WarmUp(settings.warm_up, settings.span)
+        self.watches = [
+            Watch(each, subject, kind, version, variant) for each in settings.watches if each.covers(subject)
+        ]
+        self._announced: dict[str, MonitorChange] = {}
+        for watch in self.watches:
+            watch.recover_after(settings.recover_for)
+
+    def adopt(self, sample: Sample, shares: int) -> None:
+        """Take a reference from elsewhere; later values are compared with it."""
+        self.sample, self._warm_up = sample, None
+        begin = self.history.moments(self.history.count)
+        for watch in self.watches:
+            watch.arm(sample, shares, self._settings.budget, begin)
+
+    def feed(self, lane: Lane, shares: Callable[[int], int]) -> list[Finding]:
+        """Take the next values. `shares(row)` says among how many the budget is shared at a row."""
+        if not len(lane):
+            return []
+        self.history.extend(lane)
+        begin = 0
+        if self._warm_up is not None:
+            taken = self._warm_up.take(lane.values, lane.timestamps, self.kind)
+            begin = len(lane) if taken is None else taken
+            if taken is not None:
+                row = int(lane.rows[taken - 1])
+                self.sample, self._warm_up = self._warm_up.sample(row), None
+                moments = self.history.moments(self.history.count - len(lane) + taken)
+                for watch in self.watches:
+                    watch.arm(self.sample, shares(row), self._settings.budget, moments)
+        found: list[tuple[int, int, Finding]] = []
+        for number, watch in enumerate(self.watches):
+            start = 0 if watch.own and not watch.refers else begin
+            for event in watch.run(lane.values, start, self.history, self.sample):
+                drift = replace(event.drift, cause=self._cause(lane, event.index))
+                found.append((event.index, number, Finding(int(lane.rows[event.index]), drift)))
+        found.sort(key=lambda each: each[:2])
+        return [finding for _, _, finding in found]
+
+    def _cause(self, lane: Lane, index: int) -> Cause:
+        labelled = bool(lane.labelled[index])
+        topic = self._settings.labels_topic if labelled else self._settings.predictions_topic
+        return Cause(topic, int(lane.partitions[index]), int(lane.offsets[index]))
+
+    def changes(self) -> list[MonitorChange]:
+        """What has changed since last asked: the state of each detector."""
+        made = []
+        for watch in self.watches:
+            origin = None if self.sample is None else self.sample.origin
+            if origin is None and watch.state == "armed":
+                origin = "self"
+            change = MonitorChange(
+                self._version, self._variant, self.subject, watch.use, watch.state, watch.reason, origin,
+                watch.detectable,
+            )  # fmt: skip
+            if self._announced.get(watch.rule) != change:
+                self._announced[watch.rule] = change
+                made.append(change)
+        return made
+
+    def rebaseline(self, row: int) -> list[Finding]:
+        """Start a new reference with the next value. The findings that end the alerts that fire."""
+        self.sample, self._warm_up = None, WarmUp(self._settings.warm_up, self._settings.span)
+        ended = [watch.rebaseline() for watch in self.watches]
+        return [Finding(row, drift) for drift in ended if drift is not None]
+
+    @property
+    def overflowed(self) -> bool:
+        """Whether the reference has more categories than the limit."""
+        if self.kind != "categories" or self.sample is None:
+            return False
+        return len(np.unique(self.sample.values)) > self._settings.categories
+
+    @property
+    def shares(self) -> int:
+        """Shares of the budget its detectors take."""
+        return sum(watch.shares for watch in self.watches)
+
+    def snapshot(self) -> Any:
+        """The state, for `streams.state.pack`."""
+        return {
+            "subject": self.subject,
+            "kind": self.kind,
+            "born": self.born,
+            "settled": self.settled,
+            "history": self.history.snapshot(),
+            "sample": sample_tree(self.sample),
+            "warm_up": None if self._warm_up is None else self._warm_up.snapshot(),
+            "watches": {watch.identity: watch.snapshot() for watch in self.watches},
+            "announced": {rule: asdict(change) for rule, change in self._announced.items()},
+        }
+
+    def restore(self, tree: Any) -> None:
+        """Take back what snapshot gave. A watch that the state does not know starts against the reference."""
+        self.born, self.settled = tree["born"], tree["settled"]
+        self.history.restore(tree["history"])
+        self.sample = sample_of(tree["sample"])
+        self._warm_up = None
+        if tree["warm_up"] is not None:
+            self._warm_up = WarmUp(self._settings.warm_up, self._settings.span)
+            self._warm_up.restore(tree["warm_up"])
+        for watch in self.watches:
+            if watch.identity in tree["watches"]:
+                watch.restore(tree["watches"][watch.identity], self.sample)
+        rules = {watch.rule for watch in self.watches}
+        self._announced = {rule: MonitorChange(**c) for rule, c in tree["announced"].items() if rule in rules}
+
+    def arm(self, shares: int) -> None:
+        """Arm what a changed configuration has added, against the reference."""
+        if self.sample is not None:
+            begin = self.history.moments(self.history.count)
+            for watch in self.watches:
+                watch.arm(replace(self.sample, origin="baseline"), shares, self._settings.budget, begin)
+
+
+def finite(lane: Lane) -> Lane:
+    """The lane without its missing and infinite values."""
+    good = np.isfinite(lane.values)
+    if good.all():
+        return lane
+    return Lane(
+        lane.values[good],
+        lane.rows[good],
+        lane.timestamps[good],
+        lane.offsets[good],
+        lane.partitions[good],
+        lane.labelled[good],
+    )

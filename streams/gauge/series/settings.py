@@ -1,0 +1,78 @@
+"""What the series of a model need of its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from schemas import LimitsConfig, ModelConfig
+
+Direction = Literal["up", "down", "both"]
+Severity = Literal["info", "warning", "critical"]
+_MONTH = 30 * 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """One detector on one subject or family of subjects. `params` are the user's own, or None: from the budget."""
+
+    on: str
+    use: str
+    severity: Severity = "warning"
+    params: Mapping[str, Any] | None = None
+    min_effect: float | None = None
+    direction: Direction | None = None
+
+    def covers(self, subject: str) -> bool:
+        """Whether this watches the subject: by its name, or by its family's."""
+        return self.on in (subject, subject.partition(".")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSettings:
+    """What is watched, and by which rules. Times are milliseconds; `budget` is false alarms in 30 days."""
+
+    watches: tuple[WatchSettings, ...] = field(
+        default=(
+            WatchSettings("error", "adwin", "critical"),
+            WatchSettings("error", "page_hinkley", "critical"),
+            WatchSettings("score", "windowed_ks", "warning"),
+            WatchSettings("features", "windowed_ks", "info"),
+        )
+    )
+    warm_up: int = 1000
+    span: int = 0
+    budget: float = 1.0
+    recover_for: int = 1_800_000
+    versions: int = 10
+    features: int = 500
+    categories: int = 1000
+    predictions_topic: str = "predictions"
+    labels_topic: str = "labels"
+
+    @classmethod
+    def of(
+        cls,
+        model: ModelConfig,
+        limits: LimitsConfig,
+        predictions_topic: str = "predictions",
+        labels_topic: str = "labels",
+    ) -> SeriesSettings:
+        """From the configuration of a model."""
+        watches = tuple(
+            WatchSettings(each.on, each.detector, each.severity, each.params, each.min_effect, each.direction)
+            for each in model.detectors
+        )
+        return cls(
+            watches,
+            warm_up=model.reference.warm_up,
+            span=model.reference.span,
+            budget=model.budget.false_alarms * _MONTH / model.budget.per,
+            recover_for=model.recover_for,
+            versions=limits.versions,
+            features=limits.features,
+            categories=limits.categories,
+            predictions_topic=predictions_topic,
+            labels_topic=labels_topic,
+        )
