@@ -188,7 +188,9 @@ class Producer(Protocol):
 
     def abort(self, timeout: float) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Aborts what is open, where that can be done at once; never raises for it."""
+        ...
 
 
 class Reader(Protocol):

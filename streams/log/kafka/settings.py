@@ -46,9 +46,12 @@ _PRODUCER = {
     "retry.backoff.ms": 5,
     "queue.buffering.max.messages": 1_000_000,
     "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+    # Less than the transaction's, so that a topic which does not exist is named instead of timing out.
+    "topic.metadata.propagation.max.ms": 5000,
 }
 _PRODUCER_FIXED = {
-    "message.max.bytes": MESSAGE_LIMIT,
+    # Room for headers and framing; with a batch's overhead still under a broker's default of 1,048,588.
+    "message.max.bytes": MESSAGE_LIMIT + 40_000,
     "partitioner": "murmur2_random",
     "enable.idempotence": True,
 }

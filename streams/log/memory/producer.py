@@ -70,8 +70,12 @@ class MemoryProducer:
         self._step("abort", self._abort)
 
     def close(self) -> None:
-        """The open transaction, if there is one, stays open: a successor or the time-out ends it."""
+        """An open transaction is aborted where it can be; a dead producer's stays open until a successor or the
+        time-out ends it."""
+        alive = self._state in {ProducerState.OPEN, ProducerState.ABORTABLE}
         self._state = ProducerState.DEAD
+        if alive and self._log.transactions.owns(self._id, self._epoch):
+            self._log.transactions.end(self._id, self._epoch, committed=False)
 
     def _init(self) -> None:
         self._epoch = self._log.transactions.init(self._id)

@@ -57,6 +57,10 @@ class Transactions:
             raise Fenced(f"a newer producer has taken the transactional id {transactional_id}", "_FENCED")
         return transaction
 
+    def owns(self, transactional_id: str, epoch: int) -> bool:
+        """Whether this producer is still the id's latest."""
+        return self._ids[transactional_id].epoch == epoch
+
     def open(self, transactional_id: str, epoch: int) -> Transaction:
         """The open transaction, opened now where there was none."""
         transaction = self.verify(transactional_id, epoch)
