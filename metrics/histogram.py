@@ -54,7 +54,7 @@ def _places(counts: Int64Array, fractions: np.ndarray) -> np.ndarray:  # type: i
     if total <= 0:
         return found
     for i in range(len(fractions)):
-        rank = max(1, int(math.ceil(fractions[i] * total)))
+        rank = max(1, math.ceil(fractions[i] * total))
         seen = 0
         for place in range(len(counts)):
             seen += counts[place]

@@ -54,7 +54,7 @@ def add(sums: Float64Array, column: int, value: float) -> None:
 def add_product(sums: Float64Array, column: int, weight: float, a: float, b: float) -> None:
     """Add weight * a * b; a * b is kept without error, so that a variance survives a large mean."""
     hi, lo = two_product(a, b)
-    if weight == 1.0 or weight == -1.0:
+    if abs(weight) == 1.0:
         add(sums, column, weight * hi)
         add(sums, column, weight * lo)
     else:

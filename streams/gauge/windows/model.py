@@ -1,0 +1,380 @@
+"""The windows of one model: a fold of its rows, and what of it is due to be told.
+
+What is due depends on the rows and on the ticks alone: open windows that changed at most once per `emit_every`,
+closed ones that changed (or may have become mature) at most once per `revise_every`, and any at once when its state
+rises: open → closed → final. A final window is told a last time and forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from metrics import binary, roc_auc
+from schemas.units import canonical_class
+from streams.gauge.windows import figures
+from streams.gauge.windows.features import fold_features, inputs
+from streams.gauge.windows.gather import drop_scores, merge_cells, merge_ring, pane_cells, scores_of
+from streams.gauge.windows.kernel import BINARY, MULTICLASS, REGRESSION, UNDECIDED, Columns, Plan, fold, needs
+from streams.gauge.windows.maturity import expected_coverage
+from streams.gauge.windows.names import OTHER, Names
+from streams.gauge.windows.settings import TaskType, WindowSettings
+from streams.gauge.windows.store import (
+    FREE_CHUNK,
+    LONG,
+    N_CELLS,
+    N_CLASSES,
+    N_WINDOWS,
+    OUTCOMES,
+    OVERFLOW,
+    PREDICTIONS,
+    STUCK_RING,
+    compact,
+    new_store,
+    with_features,
+    with_longer_ring,
+    with_room,
+    without_pairs,
+)
+from streams.gauge.windows.tree import store_from, tree_of
+from streams.gauge.windows.view import WindowState, WindowView
+from streams.outcomes import Kind, Rows
+from streams.records import Int64Array
+
+_TASKS: dict[TaskType | None, int] = {
+    None: UNDECIDED, "binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION
+}  # fmt: skip
+_STATES: tuple[WindowState, ...] = ("open", "closed", "final")
+_NEVER = -(2**62)  # a watermark before all time
+
+
+class ModelWindows:
+    """All windows of one model. `apply` folds its rows in log order; any cut gives the same."""
+
+    def __init__(self, model: str, settings: WindowSettings) -> None:
+        self.model = model
+        self.task: TaskType | None = settings.task
+        self._settings = settings
+        self._names = Names(settings)
+        self._store = new_store(len(settings.tumbling), len(settings.rolling))
+        self._bins: dict[int, roc_auc.Bins] = {}
+        self._waiting: list[tuple[int, Columns]] = []  # outcomes before the task is decided, by join task
+        self._sealed = _NEVER
+        self._revision_base = 0
+        self._sizes = np.array(settings.tumbling, np.int64)
+        self._kinds = len(settings.tumbling)  # the kind of cumulative windows; rolling ones come after it
+
+    # --- folding
+
+    def apply(self, rows: Rows, join_task: int = 0) -> None:
+        """Fold rows of this model. TICK and CONTROL rows must not be among them."""
+        if len(rows) == 0:
+            return
+        columns = self._names.columns(rows)
+        if self.task is None:
+            of = np.flatnonzero((rows.kind == Kind.OUTCOME) | (rows.kind == Kind.RETRACTED))
+            if len(of):
+                kept = [array[..., of].copy() for array in columns]
+                self._waiting.append((join_task, Columns(*kept)))
+        whole_cells = self._fold(columns, join_task, counting=True, scoring=self.task is not None)
+        self._fold_features(rows, whole_cells)
+
+    def decide(self, task: TaskType) -> None:
+        """The task of a model on `auto`. Outcomes before it are folded into the sums now."""
+        if self.task is not None:
+            return
+        self.task = task
+        if task != "multiclass":
+            self._store = without_pairs(self._store)
+        waiting, self._waiting = self._waiting, []
+        for join_task, columns in waiting:
+            self._fold(columns, join_task, counting=False, scoring=True)
+        windows = self._store.windows
+        n = int(self._store.counts[N_WINDOWS])
+        windows.dirty[:n] |= (windows.kind[:n] > self._kinds) & (windows.revision[:n] > 0)
+
+    def _plan(self, join_task: int, *, counting: bool, scoring: bool) -> Plan:
+        settings = self._settings
+        return Plan(
+            _TASKS[self.task], counting, scoring, self._names.positive_number, self._names.positive_text,
+            settings.pane, self._sizes, np.array(settings.rolling, np.int64), settings.cumulative,
+            settings.categories, settings.open_windows, self._sealed, join_task,
+        )  # fmt: skip
+
+    def _fold(self, columns: Columns, join_task: int, *, counting: bool, scoring: bool) -> Any:
+        settings = self._settings
+        plan = self._plan(join_task, counting=counting, scoring=scoring)
+        each = needs(self._kinds, len(settings.rolling), 1 + len(settings.segments))
+        whole_cells = np.full((len(columns.kind), 2), -1, np.int32)
+        at = fold(self._store, columns, 0, plan, whole_cells)
+        while at < len(columns.kind):
+            store = with_room(self._store, each)
+            if store is self._store:  # room for all but a ring
+                ring = int(store.counts[STUCK_RING])
+                store = with_longer_ring(store, settings.rolling[ring])
+            self._store = store
+            at = fold(self._store, columns, at, plan, whole_cells)
+        if self._store.counts[LONG]:
+            self._consolidate()
+        return whole_cells
+
+    def _fold_features(self, rows: Rows, whole_cells: Any) -> None:
+        features = rows.features
+        if len(features.names) == 0:
+            return
+        places = self._names.feature_places(features, rows.strings)
+        self._store = with_features(self._store, len(self._names.features.names))
+        owned = [array if array.flags.writeable else array.copy() for array in
+                 (features.offsets, features.names, features.values, features.texts)]  # fmt: skip
+        at = fold_features(self._store, 0, whole_cells, *owned, places)
+        while at < len(whole_cells):
+            self._store = with_room(self._store, {"blocks": 2})
+            at = fold_features(self._store, at, whole_cells, *owned, places)
+
+    def _consolidate(self) -> None:
+        """Put the scores of windows that have many into bins, always so many at a time, wherever a batch ends."""
+        store = self._store
+        store.counts[LONG] = 0
+        n = int(store.counts[N_WINDOWS])
+        for window in np.flatnonzero(store.windows.fill[:n] > roc_auc.EXACT_ROWS).tolist():
+            bins = self._bins.get(window, roc_auc.no_bins())
+            while store.windows.fill[window] > roc_auc.EXACT_ROWS:
+                entries, weights = scores_of(store, window, roc_auc.EXACT_ROWS)
+                drop_scores(store, window, FREE_CHUNK)
+                bins = roc_auc.consolidate(bins, entries, weights)
+                if len(bins.low) > roc_auc.EXACT_ROWS:
+                    bins = roc_auc.coarsen(bins)
+            self._bins[window] = bins
+
+    # --- telling
+
+    def is_due(self, clock: int, watermark: int | None) -> bool:
+        """Whether tick() has anything to look at."""
+        return bool(self._due(clock, watermark)[0].any())
+
+    def _due(self, clock: int, watermark: int | None) -> tuple[Any, Any]:
+        """Which windows are to be looked at, and the state each is in."""
+        windows, n = self._store.windows, int(self._store.counts[N_WINDOWS])
+        now = _NEVER if watermark is None else watermark
+        told, looked = windows.state[:n], windows.looked[:n]
+        dirty = windows.dirty[:n] == 1
+        state = np.zeros(n, np.int32)
+        if self._kinds:
+            tumbling = windows.kind[:n] < self._kinds
+            end = windows.start[:n] + self._sizes[np.minimum(windows.kind[:n], self._kinds - 1)]
+            state[tumbling & (end <= now)] = 1
+            state[tumbling & (end <= now - self._settings.horizon - self._settings.grace)] = 2
+        state = np.maximum(state, told)
+        closed = state > 0
+        waited = clock - looked
+        due = dirty & (told < 0)
+        due |= (state > told) & (told >= 0)
+        due |= dirty & (waited >= np.where(closed, self._settings.revise_every, self._settings.emit_every))
+        due |= closed & (windows.mature[:n] == 0) & (waited >= self._settings.revise_every)
+        due &= windows.alive[:n] == 1
+        return due, state
+
+    def tick(self, clock: int, watermark: int | None, limit: int) -> list[WindowView]:
+        """The windows due now, at most `limit` of them, longest untold first; the rest are due at the next tick."""
+        due, state = self._due(clock, watermark)
+        if watermark is not None:
+            self._sealed = max(self._sealed, watermark - self._settings.horizon - self._settings.grace)
+        places = np.flatnonzero(due)
+        windows = self._store.windows
+        order = np.lexsort((windows.start[places], windows.kind[places], windows.scope[places], windows.looked[places]))
+        expected: dict[int, float | None] = {}
+        views: list[WindowView] = []
+        for window in places[order].tolist():
+            if len(views) >= limit:
+                break
+            view = self._look(window, int(state[window]), clock, watermark, expected)
+            if view is not None:
+                views.append(view)
+        n, m = int(self._store.counts[N_WINDOWS]), int(self._store.counts[N_CELLS])
+        dead = n - int(windows.alive[:n].sum()) + m - int(self._store.cells.alive[:m].sum())
+        if 4 * dead > n + m:
+            self._compact()
+        return views
+
+    def _look(
+        self, window: int, state: int, clock: int, watermark: int | None, expected: dict[int, float | None]
+    ) -> WindowView | None:
+        """The window's view, and its marks set; None where nothing has changed after all."""
+        windows = self._store.windows
+        view = self._view(window, state, watermark, expected)
+        windows.looked[window] = clock
+        if state == windows.state[window] and not windows.dirty[window] and view.mature == bool(windows.mature[window]):
+            return None
+        windows.dirty[window] = 0
+        windows.mature[window] = view.mature
+        windows.state[window] = state
+        windows.revision[window] += 1
+        if state == 2:
+            self._forget(window)
+        return view
+
+    def _forget(self, window: int) -> None:
+        """A final window goes, and with it the panes that no other window needs."""
+        store = self._store
+        cells, windows, scopes = store.cells, store.windows, store.scopes
+        scope, kind = int(windows.scope[window]), int(windows.kind[window])
+        windows.alive[window] = 0
+        self._bins.pop(window, None)
+        members = self._cells_of(window)
+        cells.windows[members, kind] = -1
+        gone = members[np.all(cells.windows[members] < 0, axis=1)]
+        cells.alive[gone] = 0
+        if scopes.key[scope, 2] < 0:
+            scopes.past_delay[scope] += cells.delay[gone].sum(axis=0)
+            scopes.past[scope] += cells.ints[gone][:, [PREDICTIONS, OUTCOMES]].sum(axis=0)
+
+    def _compact(self) -> None:
+        self._store, window_of = compact(self._store)
+        self._bins = {int(window_of[window]): bins for window, bins in self._bins.items()}
+
+    def _cells_of(self, window: int) -> Int64Array:
+        windows, scopes = self._store.windows, self._store.scopes
+        scope, kind, start = int(windows.scope[window]), int(windows.kind[window]), int(windows.start[window])
+        if kind == self._kinds:
+            return scopes.ever_cell[scope : scope + 1].astype(np.int64)
+        size = self._settings.tumbling[kind]
+        return pane_cells(self._store, scope, start, start + size, self._settings.pane)
+
+    def _view(self, window: int, state: int, watermark: int | None, expected: dict[int, float | None]) -> WindowView:
+        store, settings = self._store, self._settings
+        windows = store.windows
+        scope, kind, start = int(windows.scope[window]), int(windows.kind[window]), int(windows.start[window])
+        version, variant, key, segment = store.scopes.key[scope].tolist()
+        is_tumbling, is_rolling, whole = kind < self._kinds, kind > self._kinds, key < 0
+        told_inputs: dict[str, dict[str, Any]] = {}
+        if is_rolling:
+            plan = self._plan(0, counting=False, scoring=False)
+            merged, entries, weights = merge_ring(store, plan, scope, kind - self._kinds - 1)
+            bins = roc_auc.consolidate(roc_auc.no_bins(), entries, weights) if len(entries) else None
+        else:
+            cells = self._cells_of(window)
+            merged = merge_cells(store, cells)
+            bins = self._scores(window)
+            if whole:
+                told_inputs = inputs(store, cells, self._names.features.names)
+        ints = merged.ints.tolist()
+        coverage = binary.ratio(ints[OUTCOMES], ints[PREDICTIONS])
+        hoped = None if is_rolling else self._expected(version, variant, watermark, expected)
+        end = start + settings.tumbling[kind] if is_tumbling else None
+        mature = state == 2 or (
+            state == 1 and coverage is not None and hoped is not None and coverage >= settings.min_coverage * hoped
+        )
+        names = self._names
+        return WindowView(
+            version=names.versions.names[version],
+            variant=names.variants.names[variant],
+            segment={} if whole else {settings.segments[key]: str(names.segments[key].names[segment])},
+            kind="tumbling" if is_tumbling else "rolling" if is_rolling else "cumulative",
+            size=settings.tumbling[kind] if is_tumbling else settings.rolling[kind - self._kinds - 1] if is_rolling
+            else None,
+            start=start if is_tumbling else None,
+            end=end,
+            revision=self._revision_base + int(windows.revision[window]) + 1,
+            state=_STATES[state],
+            counts=figures.counts(ints, ever=kind == self._kinds),
+            coverage=coverage,
+            expected_coverage=hoped,
+            coverage_by_prediction=figures.coverage_by_prediction(
+                self.task, merged, ints, self._class_text, (settings.positive_label, self._negative())
+            ),
+            mature=mature,
+            label_delay=figures.label_delay(merged.delay),
+            metrics=figures.metrics(self.task, merged, bins, self._class_text, settings.level),
+            service=figures.service(
+                merged, ints, self._seconds(scope, kind, start, state, watermark), classes=self.task == "binary"
+            ),
+            inputs=told_inputs,
+        )  # fmt: skip
+
+    def _scores(self, window: int) -> roc_auc.Bins | None:
+        """All scores of a window in bins; None without any."""
+        fill = int(self._store.windows.fill[window])
+        bins = self._bins.get(window)
+        if fill == 0:
+            return bins
+        entries, weights = scores_of(self._store, window, fill)
+        return roc_auc.consolidate(bins or roc_auc.no_bins(), entries, weights)
+
+    def _seconds(self, scope: int, kind: int, start: int, state: int, watermark: int | None) -> float | None:
+        """The event time that a window has covered so far; None where that cannot be told."""
+        if kind > self._kinds:
+            return None
+        if kind == self._kinds:
+            first, last = int(self._store.scopes.first[scope]), int(self._store.scopes.last[scope])
+            return (last - first) / 1000.0 if last > first else None
+        size = self._settings.tumbling[kind]
+        if state > 0:
+            return size / 1000.0
+        return (watermark - start) / 1000.0 if watermark is not None and watermark > start else None
+
+    def _expected(
+        self, version: int, variant: int, watermark: int | None, known: dict[int, float | None]
+    ) -> float | None:
+        """The coverage to be expected of a version × variant, worked out once a tick."""
+        if watermark is None or not self._settings.pane:
+            return None
+        keys = self._store.scopes.key
+        scope = int(np.flatnonzero((keys[:, 0] == version) & (keys[:, 1] == variant) & (keys[:, 2] == -1))[0])
+        if scope not in known:
+            known[scope] = expected_coverage(self._store, scope, watermark, self._settings.pane)
+        return known[scope]
+
+    def _class_text(self, code: int) -> str:
+        if code == 0:
+            return OTHER
+        text = int(self._store.classes.text[code])
+        if text >= 0:
+            return str(self._names.texts.names[text])
+        return canonical_class(float(self._store.classes.number[code]))
+
+    def _negative(self) -> str | None:
+        """The negative class of a binary model, where one and only one was seen."""
+        texts = [self._class_text(code) for code in range(1, int(self._store.counts[N_CLASSES]))]
+        others = [text for text in texts if text != self._settings.positive_label]
+        return others[0] if len(others) == 1 else None
+
+    def overflow(self) -> dict[str, int]:
+        """What went beyond a limit so far, by the limit's name: sightings (rows) that were put elsewhere."""
+        return {**self._names.overflow(), "open_windows": int(self._store.counts[OVERFLOW])}
+
+    # --- state
+
+    def snapshot(self) -> Any:
+        """The state, for `streams.state.pack`."""
+        self._compact()
+        return {
+            "shape": self._shape(),
+            "task": self.task,
+            "sealed": self._sealed,
+            "revision_base": self._revision_base,
+            "names": self._names.snapshot(),
+            "store": tree_of(self._store),
+            "bins": [[window, *bins] for window, bins in sorted(self._bins.items())],
+            "waiting": [[join_task, *columns] for join_task, columns in self._waiting],
+        }
+
+    def restore(self, tree: Any) -> None:
+        """Take back what snapshot gave. Where the configured windows have changed they start anew, with revisions
+        above all that were given before."""
+        self._sealed = tree["sealed"]
+        self._revision_base = tree["revision_base"]
+        if tree["shape"] != self._shape():
+            self._revision_base += int(tree["store"]["windows"]["revision"].max(initial=0))
+            return
+        self.task = tree["task"]
+        self._names.restore(tree["names"])
+        self._store = store_from(tree["store"], len(self._settings.tumbling), len(self._settings.rolling))
+        self._bins = {window: roc_auc.Bins(*arrays) for window, *arrays in tree["bins"]}
+        self._waiting = [(join_task, Columns(*arrays)) for join_task, *arrays in tree["waiting"]]
+
+    def _shape(self) -> list[Any]:
+        """What the arrays' meaning depends on."""
+        settings = self._settings
+        sizes = [list(settings.tumbling), list(settings.rolling), settings.cumulative]
+        return [*sizes, list(settings.segments), settings.positive_label, settings.task]
