@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -12,9 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from streams.alerts.facts import Cause, Direction, Level, Segment, Severity, Suspect
-
-SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from streams.cloudevents import rfc3339
 
 
 class Status(StrEnum):
@@ -56,12 +53,6 @@ class AlertKey(NamedTuple):
 def digest(*parts: object) -> str:
     """A stable identity of plain values: 128 bits of BLAKE2b over their JSON, in hex."""
     return blake2b(orjson.dumps(parts), digest_size=16).hexdigest()
-
-
-def rfc3339(milliseconds: int) -> str:
-    """Epoch milliseconds as the contract writes times: `2026-11-22T08:00:00.125Z`."""
-    moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
 @dataclass(frozen=True, slots=True)

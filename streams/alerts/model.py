@@ -7,7 +7,8 @@ Besides the gauge's findings two things are decided here, at ticks:
 - A version is retired when it has not predicted for `retire_after` of event time, while another version of its
   variant has predicted since. Its alerts resolve (`version_retired`) and no new ones are opened.
 - A drift, threshold or silence alert of which nothing was heard for `expire_after` of the clock (no traffic of its
-  version and variant, no window that could be judged) resolves (`expired`).
+  version and variant; no window that could be judged, its size granted on top) resolves (`expired`), and so does one
+  whose rule is no longer configured.
 A change whose alert was closed in one of these ways, or had no room, still stands for its series: it is kept, and
 raised again when its version predicts again.
 """
@@ -20,7 +21,7 @@ from typing import Any, assert_never
 from schemas import Acknowledgement, Baseline, Calendar, Rebaseline, Silence, parse_control
 from streams.alerts.alert import Alert, AlertKey, Resolution, Status
 from streams.alerts.book import AlertBook
-from streams.alerts.episode import Facts, facts_of, facts_tree
+from streams.alerts.episode import Episode, Facts, facts_of, facts_tree
 from streams.alerts.facts import Condition, DriftFinding, WindowFigures
 from streams.alerts.mutes import Mute, Mutes
 from streams.alerts.rules import ModelRules
@@ -53,14 +54,14 @@ class ModelAlerts:
         self._task = task
 
     def seen(self, version: str | None, variant: str | None, predictions: int, outcomes: int, latest: int) -> None:
-        """Rows have come: how many, and the largest event time of a prediction among them. Any cut says the same."""
+        """PREDICTED and OUTCOME rows have come: how many of each, and the largest event time of a prediction among
+        them (other kinds of rows left out, so that any cut says the same)."""
         scope = (version, variant)
         self._silence.seen(predictions, outcomes, latest)
         self._news[scope] = None
-        if predictions:
-            self._latest[scope] = max(latest, self._latest.get(scope, latest))
-            if len(self._latest) > _SCOPE_LIMIT:
-                del self._latest[min(self._latest, key=lambda each: (self._latest[each], str(each)))]
+        self._latest[scope] = max(latest, self._latest.get(scope, latest))
+        if len(self._latest) > _SCOPE_LIMIT:
+            del self._latest[min(self._latest, key=lambda each: (self._latest[each], str(each)))]
 
     def drift(self, finding: DriftFinding, clock: int) -> list[Alert]:
         """A series changed, or is back."""
@@ -170,15 +171,26 @@ class ModelAlerts:
             resolution = None
             if self._is_retired(key):
                 resolution = Resolution.VERSION_RETIRED
-            elif (origin == "threshold" and not self._rules.has(key)) or (
-                origin in ("drift", "threshold", "silence") and clock - episode.heard_at >= self._settings.expire_after
-            ):
+            elif self._is_out_of_date(episode, clock):
                 resolution = Resolution.EXPIRED
             if resolution is not None:
                 events += self._book.resolve(key, resolution, clock)
                 if origin == "drift":
                     self._keep(key, episode.facts)
         return events
+
+    def _is_out_of_date(self, episode: Episode, clock: int) -> bool:
+        silent_for = clock - episode.heard_at
+        match episode.facts.origin:
+            case "threshold":
+                window = self._rules.window(episode.key)
+                return window is None or silent_for >= self._settings.expire_after + window
+            case "drift" | "silence":
+                return silent_for >= self._settings.expire_after
+            case "condition" | "limit":
+                return False  # whoever raised it says when it is over
+            case _:
+                assert_never(episode.facts.origin)
 
     def _reopen(self, clock: int) -> list[Alert]:
         """Raise what still stands, where its version speaks again and there is room."""

@@ -24,9 +24,10 @@ class ModelRules:
         self._tracks: dict[AlertKey, RuleTrack] = {}
         self._swept_at = 0
 
-    def has(self, key: AlertKey) -> bool:
-        """Whether the alert's rule is still configured."""
-        return (key.rule, key.subject) in self._rules
+    def window(self, key: AlertKey) -> int | None:
+        """The size of the windows that the alert's rule judges; None where it is no longer configured."""
+        rule = self._rules.get((key.rule, key.subject))
+        return None if rule is None else rule.window
 
     def judge(self, figures: WindowFigures, clock: int) -> list[Alert]:
         """Let every rule that is meant look at a revision of a window."""

@@ -104,11 +104,10 @@ class ModelSilence:
         self._caught_up = False
 
     def seen(self, predictions: int, outcomes: int, latest: int) -> None:
-        """So many have come since; `latest` is the largest event time of the predictions."""
+        """So many have come; `latest` is the largest event time of a prediction among them."""
         self._arrived[0] += predictions
         self._arrived[1] += outcomes
-        if predictions:
-            self._latest = max(latest, self._latest or latest)
+        self._latest = latest if self._latest is None else max(latest, self._latest)
 
     def tick(self, clock: int, caught_up: bool) -> list[Alert]:
         """Count the time since the last tick, where everything was read at both."""

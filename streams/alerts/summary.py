@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from streams.alerts.alert import AlertKey, Resolution, Status, rfc3339
+from streams.alerts.alert import AlertKey, Resolution, Status
 from streams.alerts.episode import Episode, Facts
 from streams.alerts.facts import DriftFinding, Level
 from streams.alerts.settings import DAY, HOUR, MINUTE, SECOND, ThresholdRule
 from streams.alerts.thresholds import Standing
+from streams.cloudevents import rfc3339
 
 _SHARES = (
     "accuracy",

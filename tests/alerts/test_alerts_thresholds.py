@@ -271,3 +271,12 @@ def test_tracks_that_cannot_matter_any_more_are_let_go() -> None:
     assert it.alerts.snapshot()["rules"]["tracks"] != []
     it.tick(DAY)
     assert it.alerts.snapshot()["rules"]["tracks"] == []
+
+
+def test_a_rule_on_long_windows_does_not_expire_between_two_of_them() -> None:
+    it = world(rules=(rule(window=30 * DAY),))
+    it.judge(window(0, 0.8, size=30 * DAY))
+    it.tick(30 * DAY)
+    assert {event.status for event in it.events} == {Status.FIRING}
+    it.tick(7 * DAY)
+    assert it.events[-1].resolution is Resolution.EXPIRED
