@@ -64,12 +64,26 @@ class EventTime:
         """Whether all partitions are idle: event time stands still."""
         return all(clock.idle for clock in self.sources.values())
 
+    @property
+    def next_offsets(self) -> dict[TopicPartition, int]:
+        """The next offset to read of each partition that has been read."""
+        return {source: each.position for source, each in self.sources.items() if each.position is not None}
+
     def positions(self) -> dict[TopicPartition, int]:
         """The largest timestamp of each partition that is not idle and has shown one."""
         return {
             source: clock.latest
             for source, clock in self.sources.items()
             if clock.latest is not None and not clock.idle
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """The state in few bytes, for the metadata of the offsets; partitions in the order they were given in."""
+        clocks = self.sources.values()
+        return {
+            "watermark": self.watermark,
+            "latest": [clock.latest for clock in clocks],
+            "idle": [int(clock.idle) for clock in clocks],
         }
 
     def snapshot(self) -> list[Any]:

@@ -15,18 +15,15 @@ from streams.join.layout import (
     EARLY,
     FAILED,
     FREE,
+    GONE,
     HELD,
     LABELLED,
     LABELS,
-    LATE,
     LIVE,
     MUTE,
     NOWHERE,
     PREDICTIONS,
-    SERVED,
-    UNMET,
     USED,
-    WITHDRAWN_BIT,
     NewLabels,
     NewPredictions,
     Records,
@@ -108,40 +105,22 @@ def _count_label(store: Store, slot: int, label: int, events: Records, at: int, 
 def _meet(store: Store, rules: Rules, slot: int, label: int, early: int, events: Records, at: int, base: int) -> int:
     """A label and a prediction of its key (and model) meet: rules 2 and 3. Returns the next event's place.
 
-    The number of the row that event i becomes is base + i.
+    The number of the row that event i becomes is base + i. A null label where none stands takes nothing back, and
+    is not counted.
     """
     held, found = store.predictions[slot], store.labels[label]
-    if abs(found.timestamp - held.timestamp) > rules.horizon[held.profile]:
-        if found.state == UNMET:
-            found.state = LATE
-            found.late_profile = held.profile
-            found.late_timestamp = held.timestamp
-            at = _count_label(store, slot, label, events, at, _LATE_LABELS)
-        return at
-    if found.state == LATE:  # it was late for another prediction, but counts for this one: not late after all
-        _event(events, at, _COUNT, _LATE_LABELS, found.late_profile, found.late_timestamp)
-        events[at].label_timestamp = found.timestamp
-        events[at].label_offset = found.offset
-        events[at].amount = -1
-        at += 1
-    found.state = SERVED
+    found.met = 1
     if held.status & MUTE:
         return at
-    if found.value == WITHDRAWN:
-        return _withdraw(store, slot, label, events, at)
-    return _label(store, slot, label, early, events, at, base)
-
-
-@numba.njit(cache=True)
-def _withdraw(store: Store, slot: int, label: int, events: Records, at: int) -> int:
-    held = store.predictions[slot]
-    if held.status & WITHDRAWN_BIT:
-        return _count_label(store, slot, label, events, at, _DUPLICATE_LABELS)
+    if abs(found.timestamp - held.timestamp) > rules.horizon[held.profile]:
+        return int(_count_label(store, slot, label, events, at, _LATE_LABELS))
+    if found.value != WITHDRAWN:
+        return int(_label(store, slot, label, early, events, at, base))
     if held.status & LABELLED:
         at = _retract(store, slot, events, at)
-    held.status = (held.status & ~(LABELLED | EARLY)) | WITHDRAWN_BIT
-    held.label_offset = store.labels[label].offset
-    return _count_label(store, slot, label, events, at, _WITHDRAWN)
+        held.status &= ~(LABELLED | EARLY)
+        return int(_count_label(store, slot, label, events, at, _WITHDRAWN))
+    return at
 
 
 @numba.njit(cache=True)
@@ -159,14 +138,14 @@ def _label(store: Store, slot: int, label: int, early: int, events: Records, at:
     replaces = NOWHERE
     if held.status & LABELLED:
         if held.label == found.value and held.label_weight == weight:
-            return _count_label(store, slot, label, events, at, _DUPLICATE_LABELS)
+            return int(_count_label(store, slot, label, events, at, _DUPLICATE_LABELS))
         replaces = held.row
         at = _retract(store, slot, events, at)
     held.label = found.value
     held.label_weight = weight
     held.label_timestamp = found.timestamp
     held.label_offset = found.offset
-    held.status = (held.status & ~(WITHDRAWN_BIT | EARLY)) | LABELLED | (EARLY if early else 0)
+    held.status = (held.status & ~EARLY) | LABELLED | (EARLY if early else 0)
     held.row = base + at
     _event_of(store, slot, events, at, _OUTCOME, 0)
     _standing(store, slot, events, at)
@@ -185,19 +164,22 @@ def apply_predictions(
     first: int,
     watermark: int,
     slots: Int32Array,
+    met: Int32Array,
+    mets: int,
     events: Records,
     at: int,
     base: int,
-) -> tuple[int, int]:
-    """Apply new.order[first:]; slots[i] becomes the row that record i is held in, or -1.
+) -> tuple[int, int, int]:
+    """Apply new.order[first:]; slots[i] becomes the row that record i is held in, or -1. Rows of labels that meet
+    their first prediction go into `met`, which has room for all labels held.
 
-    Returns the place in `order` of the first record not applied (there may be no room for its events), and the
-    number of events.
+    Returns the place in `order` of the first record not applied (there may be no room for its events), the number
+    of `met`, and the number of events.
     """
     most = EVENTS_A_MEETING * rules.limit + 1
     for n in range(first, len(new.order)):
         if at + most > len(events):
-            return n, at
+            return n, mets, at
         i = new.order[n]
         slots[i] = NOWHERE
         profile, timestamp = new.profile[i], new.timestamp[i]
@@ -227,9 +209,12 @@ def apply_predictions(
         while label >= 0:
             serves = store.labels[label].profile
             if not rules.names_model[serves] or rules.model[serves] == rules.model[profile]:
+                if not store.labels[label].met:
+                    met[mets] = label
+                    mets += 1
                 at = _meet(store, rules, slot, label, 1, events, at, base)
             label = store.labels[label].next
-    return len(new.order), at
+    return len(new.order), mets, at
 
 
 @numba.njit(cache=True)
@@ -298,7 +283,7 @@ def hold_prediction(store: Store, rules: Rules, new: NewPredictions, i: int, key
     bucket = (deadline // rules.width) % len(store.prediction_wheel)
     held.later = store.prediction_wheel[bucket]
     store.prediction_wheel[bucket] = slot
-    return np.int64(slot)
+    return int(slot)
 
 
 @numba.njit(cache=True)
@@ -313,7 +298,10 @@ def apply_labels(
     at: int,
     base: int,
 ) -> tuple[int, int]:
-    """Apply new.order[first:]; slots[i] becomes the row that label i is held in, or -1. Returns as its sibling."""
+    """Apply new.order[first:]; slots[i] becomes the row that label i is held in, or -1.
+
+    Returns the place in `order` of the first label not applied, and the number of events.
+    """
     most = EVENTS_A_MEETING * rules.limit + 1
     for n in range(first, len(new.order)):
         if at + most > len(events):
@@ -376,13 +364,10 @@ def hold_label(store: Store, rules: Rules, new: NewLabels, i: int, key: int) -> 
     found.offset = new.offset[i]
     found.value = new.value[i]
     found.weight = new.weight[i]
-    found.late_timestamp = NOWHERE
-    found.late_profile = NOWHERE
     found.profile = new.profile[i]
     found.key = key
     found.next = NOWHERE
-    found.state = UNMET
-    found.held = 1
+    found.met = 0
     if store.keys[key].labels < 0:
         store.keys[key].labels = label
     else:
@@ -392,7 +377,7 @@ def hold_label(store: Store, rules: Rules, new: NewLabels, i: int, key: int) -> 
     bucket = (deadline // rules.width) % len(store.label_wheel)
     found.later = store.label_wheel[bucket]
     store.label_wheel[bucket] = label
-    return np.int64(label)
+    return int(label)
 
 
 @numba.njit(cache=True)
@@ -467,7 +452,7 @@ def let_go_labels(store: Store, due: Int32Array) -> None:
             store.labels[before].next = found.next
         if key.last_label == label:
             key.last_label = before
-        found.held = 0
+        found.met = GONE
         found.later = totals[LABELS + FREE]
         totals[LABELS + FREE] = label
         totals[LABELS + LIVE] -= 1

@@ -37,7 +37,7 @@ def hash_of(data: UInt8Array, start: int, stop: int) -> int:
         at += 8
     h = (h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
     h ^= h >> np.uint64(33)
-    return np.int64(h & np.uint64(0x7FFFFFFF))
+    return int(h & np.uint64(0x7FFFFFFF))
 
 
 @numba.njit(cache=True)
@@ -63,7 +63,7 @@ def find_key(store: Store, data: UInt8Array, start: int, stop: int, h: int) -> i
             begin = store.keys[row].start
             held = np.int64(store.arena[begin]) | (np.int64(store.arena[begin + 1]) << 8)
             if held == length and same_bytes(store.arena, begin + 2, data, start, length):
-                return np.int64(row)
+                return int(row)
         at = (at + 1) & mask
 
 
@@ -92,7 +92,7 @@ def add_key(store: Store, data: UInt8Array, start: int, stop: int, h: int) -> in
     key.labels = NOWHERE
     key.last_label = NOWHERE
     _place(store.table, row, h)
-    return np.int64(row)
+    return int(row)
 
 
 @numba.njit(cache=True)
@@ -164,7 +164,7 @@ def add_extra(store: Store, new: NewPredictions, i: int) -> int:
         at = _write(arena, at, np.int64(new.score_names[j]), 4)
         at = _write(arena, at, new.score_values[j], 8)
     store.totals[ARENA_USED] = at
-    return np.int64(begin)
+    return int(begin)
 
 
 @numba.njit(cache=True)
@@ -180,7 +180,7 @@ def read(arena: UInt8Array, at: int, size: int) -> int:
     number = np.int64(0)
     for i in range(size):
         number |= np.int64(arena[at + i]) << (8 * i)
-    return number
+    return int(number)
 
 
 @numba.njit(cache=True)
@@ -193,14 +193,14 @@ def same_id(store: Store, extra: int, new: NewPredictions, i: int) -> bool:
     held = 0 if extra < 0 else read(store.arena, extra, 2)
     if held != stop - start:
         return False
-    return held == 0 or same_bytes(store.arena, extra + 2, new.id_data, start, held)
+    return held == 0 or bool(same_bytes(store.arena, extra + 2, new.id_data, start, held))
 
 
 @numba.njit(cache=True)
 def extra_size(arena: UInt8Array, extra: int) -> int:
     """The bytes that an extra takes."""
     length = read(arena, extra, 2)
-    return 6 + length + 12 * read(arena, extra + 2 + length, 4)
+    return int(6 + length + 12 * read(arena, extra + 2 + length, 4))
 
 
 @numba.njit(cache=True)
@@ -242,3 +242,22 @@ def gather_packed(data: UInt8Array, ends: Int64Array, index: Int64Array) -> tupl
             packed[at] = data[b]
             at += 1
     return packed, found
+
+
+@numba.njit(cache=True)
+def own_ids(
+    key_data: UInt8Array, key_ends: Int64Array, id_data: UInt8Array, id_ends: Int64Array
+) -> tuple[UInt8Array, Int64Array]:
+    """The packed ids, each left empty where it is its key."""
+    packed, ends = np.empty(len(id_data), np.uint8), np.empty(len(id_ends), np.int64)
+    at = 0
+    for i in range(len(id_ends)):
+        start = id_ends[i - 1] if i else 0
+        key_start = key_ends[i - 1] if i else 0
+        length = id_ends[i] - start
+        if length != key_ends[i] - key_start or not same_bytes(id_data, start, key_data, key_start, length):
+            for j in range(length):
+                packed[at + j] = id_data[start + j]
+            at += length
+        ends[i] = at
+    return packed[:at].copy(), ends

@@ -20,15 +20,11 @@ NOWHERE = -1
 # Bits of a prediction's status; 0 is a free row.
 HELD = 1
 LABELLED = 2
-WITHDRAWN_BIT = 4
-EARLY = 8
-FAILED = 16
-MUTE = 32  # failed without a prediction: takes no label
+EARLY = 4
+FAILED = 8
+MUTE = 16  # failed without a prediction: takes no label
 
-# States of a label.
-UNMET = 0
-LATE = 1
-SERVED = 2
+GONE = 2
 
 PREDICTION = np.dtype(
     [
@@ -57,14 +53,11 @@ LABEL = np.dtype(
         ("offset", "<i8"),
         ("value", "<i8"),
         ("weight", "<f8"),  # NaN where the event named none
-        ("late_timestamp", "<i8"),  # of the prediction it was counted late for
-        ("late_profile", "<i4"),
         ("key", "<i4"),
         ("next", "<i4"),
         ("later", "<i4"),
         ("profile", "<i4"),
-        ("state", "u1"),
-        ("held", "u1"),
+        ("met", "u1"),  # 1 once there was a prediction of its key and model, 0 before; GONE for a free row
     ],
     align=True,
 )

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from streams.decode import DecodedLabels, DecodedPredictions, Refusal, Strings
+from schemas import Config, ExpiryLabel, JoinConfig, class_number
+from streams.decode import (
+    DecodedLabels,
+    DecodedPredictions,
+    LabelDecoder,
+    PredictionDecoder,
+    Refusal,
+    Strings,
+    dead_letter,
+)
 from streams.partitioner import Partitioner
 from streams.records import OutputRecord, RecordBatch
 
@@ -28,11 +38,11 @@ class DecodesLabels(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Decoders:
-    """How a task reads its input. `dead_letter(refusal, batch, clock)` makes the record of a refusal."""
+    """How a task reads its input. `dead_letter(refusal, batch)` makes the record of a refusal."""
 
     predictions: DecodesPredictions
     labels: DecodesLabels
-    dead_letter: Callable[[Refusal, RecordBatch, int], OutputRecord]
+    dead_letter: Callable[[Refusal, RecordBatch], OutputRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,31 @@ class JoinSettings:
     idle_after: int = 30_000
     records_per_key: int = 64
 
+    @classmethod
+    def from_config(cls, config: Config) -> JoinSettings:
+        """What a configuration asks for."""
+        join = config.defaults.join
+        return cls(
+            decoders=Decoders(
+                PredictionDecoder.from_config(config),
+                LabelDecoder.from_config(config),
+                lambda refusal, batch: dead_letter(refusal, batch, config),
+            ),
+            application_id=config.kafka.application_id,
+            predictions=config.topics.predictions,
+            labels=config.topics.labels,
+            control=config.topics.control,
+            outcomes=config.outcomes_topic,
+            outcomes_partitions=config.outcomes_partitions,
+            partitioner=config.partitioner,
+            segment_keys=config.segment_keys,
+            default=_model_join(join),
+            models={name: _model_join(config.model(name).join) for name in config.models},
+            disorder=join.disorder,
+            idle_after=join.idle_after,
+            records_per_key=config.limits.records_per_key,
+        )
+
     def join_of(self, model: str) -> ModelJoin:
         """The times of `model`."""
         return self.models.get(model, self.default)
@@ -75,3 +110,13 @@ class JoinSettings:
     def longest_hold(self) -> int:
         """The longest horizon + grace of any model."""
         return max(each.horizon + each.grace for each in (self.default, *self.models.values()))
+
+
+def _model_join(join: JoinConfig) -> ModelJoin:
+    label = join.on_expiry.label if isinstance(join.on_expiry, ExpiryLabel) else None
+    return ModelJoin(join.horizon, join.grace, None if label is None else _class_of(label))
+
+
+def _class_of(text: str) -> float | str:
+    number = class_number(text)
+    return text if math.isnan(number) else number

@@ -1,0 +1,168 @@
+"""The past of a task: the floor of its journal, and restoring from it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from streams.join.clock import BEGINNING
+from streams.join.held import Held
+from streams.join.journal import Block, in_order, read_block
+from streams.join.kernels import hold_label, hold_prediction
+from streams.join.keys import add_key, find_key, hash_of
+from streams.join.layout import EARLY, LABELLED, NOWHERE, NewLabels, NewPredictions, Rules, Store
+from streams.join.profiles import Profiles
+from streams.records import Int32Array, Int64Array, UInt8Array
+
+_MOST_COMMITS = 8192
+
+
+class Floor:
+    """The oldest commit that still holds a live record.
+
+    A commit is dead once the watermark has passed the last deadline of its records. Where there are very many
+    commits, neighbours are taken together: the floor is then a little low, never too high.
+    """
+
+    def __init__(self) -> None:
+        self._commits: deque[tuple[int, int]] = deque()
+
+    def add(self, commit: int, deadline: int) -> None:
+        """`commit` has written records of which the last is let go once the watermark is past `deadline`."""
+        if self._commits and self._commits[-1][0] == commit:
+            deadline = max(deadline, self._commits.pop()[1])
+        self._commits.append((commit, deadline))
+        if len(self._commits) > _MOST_COMMITS:
+            pairs = [self._commits.popleft() for _ in range(_MOST_COMMITS)]
+            together = [
+                (first, max(one, other)) for (first, one), (_, other) in zip(pairs[::2], pairs[1::2], strict=True)
+            ]
+            self._commits.extendleft(reversed(together))
+
+    def of(self, commit: int, watermark: int | None) -> int:
+        """The floor now; `commit` itself where nothing older is alive."""
+        while watermark is not None and self._commits and watermark > self._commits[0][1]:
+            self._commits.popleft()
+        return self._commits[0][0] if self._commits else commit
+
+
+class _Placed:
+    """Where records were put: their offsets and rows, over all blocks."""
+
+    def __init__(self) -> None:
+        self._offsets: list[Int64Array] = [np.empty(0, np.int64)]
+        self._rows: list[Int32Array] = [np.empty(0, np.int32)]
+
+    def add(self, offsets: Int64Array, rows: Int32Array) -> None:
+        """These records are in these rows."""
+        self._offsets.append(offsets)
+        self._rows.append(rows)
+
+    def find(self, offsets: Int64Array) -> tuple[Int32Array, npt.NDArray[np.bool_]]:
+        """(row, whether there is one) of each offset."""
+        ours, rows = np.concatenate(self._offsets), np.concatenate(self._rows)
+        if not len(ours):
+            return np.zeros(len(offsets), np.int32), np.zeros(len(offsets), bool)
+        order = np.argsort(ours, kind="stable")
+        places = order[np.minimum(np.searchsorted(ours, offsets, sorter=order), len(ours) - 1)]
+        return rows[places], ours[places] == offsets
+
+
+def restore(
+    blocks: Iterable[bytes], watermark: int | None, profiles: Profiles, held: Held, floor: Floor
+) -> dict[str, Any] | None:
+    """Fill `held` and `floor` from blocks, oldest first; returns the newest head, None where there is no block.
+
+    `watermark` is the committed one: what it has passed is not put back. Without it, only what a block's own
+    watermark has passed is left out. Raises StateError where a block is damaged, newer, or missing.
+    """
+    head: dict[str, Any] | None = None
+    predictions, labels = _Placed(), _Placed()
+    changed: list[dict[str, Any]] = []
+    met: list[Int64Array] = []
+    for block in in_order(read_block(data, profiles) for data in blocks):
+        head = block.head
+        passed = head["time"][0] if watermark is None else watermark
+        _hold(block, BEGINNING if passed is None else passed, profiles.rules, held, floor, predictions, labels)
+        changed.append(block.changed)
+        met.append(block.met)
+    if head is not None:
+        _lay_over(held.store, predictions, changed)
+        rows, known = labels.find(np.concatenate(met))
+        held.store.labels["met"][rows[known]] = 1
+    return head
+
+
+def _hold(
+    block: Block, passed: int, rules: Rules, held: Held, floor: Floor, predictions: _Placed, labels: _Placed
+) -> None:
+    """Put back what of a block the watermark has not passed."""
+    last = BEGINNING
+    if block.predictions is not None:
+        places = np.flatnonzero(block.prediction_deadlines >= passed)
+        new = block.predictions._replace(order=places)
+        arena = len(new.key_data) + 8 * len(new.offset) + len(new.id_data) + 12 * len(new.score_names)
+        held.make_room(len(places), 0, arena)
+        predictions.add(new.offset[places], hold_predictions(held.store, rules, new))
+        last = max(last, int(block.prediction_deadlines.max()))
+    if block.labels is not None:
+        places = np.flatnonzero(block.label_deadlines >= passed)
+        found = block.labels._replace(order=places)
+        held.make_room(0, len(places), len(found.key_data) + 2 * len(found.offset))
+        rows = hold_labels(held.store, rules, found)
+        held.store.labels["met"][rows] = block.label_met[places]
+        labels.add(found.offset[places], rows)
+        last = max(last, int(block.label_deadlines.max()))
+    if last > BEGINNING:
+        floor.add(block.head["commit"], last)
+
+
+def _lay_over(store: Store, predictions: _Placed, changed: list[dict[str, Any]]) -> None:
+    """The newest change of each prediction becomes its state (the last of equal indices is assigned)."""
+    rows, known = predictions.find(np.concatenate([each["offset"] for each in changed]))
+    rows = rows[known]
+    for name in ("label", "label_weight", "label_timestamp", "label_offset", "row"):
+        store.predictions[name][rows] = np.concatenate([each[name] for each in changed])[known]
+    status = np.concatenate([each["status"] for each in changed])[known] & (LABELLED | EARLY)
+    store.predictions["status"][rows] = (store.predictions["status"][rows] & ~np.uint8(LABELLED | EARLY)) | status
+
+
+@numba.njit(cache=True)
+def hold_predictions(store: Store, rules: Rules, new: NewPredictions) -> Int32Array:
+    """Hold new.order as they are, each behind those of its key. Returns their rows."""
+    rows = np.empty(len(new.order), np.int32)
+    for n in range(len(new.order)):
+        i = new.order[n]
+        key = _key(store, new.key_data, new.key_ends, i)
+        last = np.int64(NOWHERE)
+        slot = np.int64(store.keys[key].predictions)
+        while slot >= 0:
+            last = slot
+            slot = np.int64(store.predictions[slot].next)
+        rows[n] = hold_prediction(store, rules, new, i, key, last)
+    return rows
+
+
+@numba.njit(cache=True)
+def hold_labels(store: Store, rules: Rules, new: NewLabels) -> Int32Array:
+    """The same for labels."""
+    rows = np.empty(len(new.order), np.int32)
+    for n in range(len(new.order)):
+        i = new.order[n]
+        rows[n] = hold_label(store, rules, new, i, _key(store, new.key_data, new.key_ends, i))
+    return rows
+
+
+@numba.njit(cache=True)
+def _key(store: Store, data: UInt8Array, ends: Int64Array, i: int) -> int:
+    start = ends[i - 1] if i else 0
+    h = hash_of(data, start, ends[i])
+    key = find_key(store, data, start, ends[i], h)
+    if key < 0:
+        key = add_key(store, data, start, ends[i], h)
+    return int(key)

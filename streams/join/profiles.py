@@ -1,0 +1,130 @@
+"""Profiles: each model × version × variant × segments that is held has one code, and with it its times and route.
+
+Profile 0 is that of labels and counts that name no model.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from streams.decode import Strings
+from streams.join.layout import Rules
+from streams.join.settings import JoinSettings
+from streams.join.words import word_of
+from streams.outcomes import NONE, UNKNOWN_MODEL
+from streams.partitioner import partition_of
+from streams.records import Int32Array, Int64Array
+
+WHEEL = 4096
+"""Buckets of the timing wheel; one spans 1/1024 of the longest hold, so that most rounds come once."""
+
+
+class Profiles:
+    """A growing table; codes are dense and never change. Holds the code of each of its texts in `strings`."""
+
+    def __init__(self, settings: JoinSettings, strings: Strings) -> None:
+        self.settings, self.strings = settings, strings
+        self._codes: dict[tuple[int, ...], int] = {}
+        self._identities: dict[tuple[int, ...], int] = {}
+        self._routes: dict[int, int] = {}
+        self._rows: list[tuple[int, ...]] = []
+        self._terms: list[tuple[int, ...]] = []
+        self._width = max(1, settings.longest_hold // (WHEEL // 4))
+        self._built = 0
+        self._add((strings.code(UNKNOWN_MODEL),) + (NONE,) * (2 + len(settings.segment_keys)))
+        self._build()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def codes_of(self, matrix: Int32Array) -> Int32Array:
+        """The profile of each column of `matrix`: model, version, variant, then the segments."""
+        if not matrix.shape[1]:
+            return np.empty(0, np.int32)
+        inverse, firsts = distinct_columns(np.ascontiguousarray(matrix))
+        found = np.array([self._code(tuple(column)) for column in matrix[:, firsts].T.tolist()], np.int32)
+        self._build()
+        codes: Int32Array = found[inverse]
+        return codes
+
+    def codes_of_models(self, models: Int32Array) -> Int32Array:
+        """The profile of labels that name a model alone, or none (-1): that one is profile 0."""
+        matrix = np.full((3 + len(self.settings.segment_keys), len(models)), NONE, np.int32)
+        matrix[0] = np.where(models >= 0, models, self._rows[0][0])
+        return self.codes_of(matrix)
+
+    def _code(self, row: tuple[int, ...]) -> int:
+        found = self._codes.get(row)
+        return self._add(row) if found is None else found
+
+    def _add(self, row: tuple[int, ...]) -> int:
+        code = len(self._rows)
+        model = self.strings.texts[row[0]]
+        join = self.settings.join_of(model)
+        identity = self._identities.setdefault(row[:3], len(self._identities))
+        if row[0] not in self._routes:
+            # A model that is no Unicode is refused by the plan; it must not stop the batch before.
+            self._routes[row[0]] = partition_of(model.encode(errors="replace"), self.settings.outcomes_partitions)
+        hold = join.horizon + join.grace if code else self.settings.longest_hold
+        on_expiry = word_of(join.on_expiry, self.strings)
+        terms = (row[0], identity, join.horizon, hold, int(code > 0), self._routes[row[0]], on_expiry)
+        self._codes[row] = code
+        self._rows.append(row)
+        self._terms.append(terms)
+        return code
+
+    def _build(self) -> None:
+        """Arrays anew where profiles have come."""
+        if self._built == len(self._rows):
+            return
+        self._built = len(self._rows)
+        terms = np.array(self._terms, np.int64).T
+        self.matrix: Int32Array = np.array(self._rows, np.int32).T
+        self.route: Int32Array = terms[5].astype(np.int32)
+        self.on_expiry: Int64Array = terms[6].copy()
+        self.rules = Rules(
+            terms[0].astype(np.int32),
+            terms[1].astype(np.int32),
+            terms[2].copy(),
+            terms[3].copy(),
+            terms[4].astype(np.uint8),
+            self._width,
+            self.settings.records_per_key,
+        )
+
+
+@numba.njit(cache=True)
+def distinct_columns(matrix: Int32Array) -> tuple[Int32Array, Int64Array]:
+    """(number of each column among the distinct ones, where each distinct one is met first)."""
+    height, n = matrix.shape
+    size = 256
+    while size < 2 * n:
+        size *= 2
+    table = np.full(size, -1, np.int32)
+    inverse, firsts = np.empty(n, np.int32), np.empty(n, np.int64)
+    count = 0
+    for i in range(n):
+        h = np.uint64(0)
+        for row in range(height):
+            h = (h ^ np.uint64(np.uint32(matrix[row, i]))) * np.uint64(0xFF51AFD7ED558CCD)
+            h ^= h >> np.uint64(29)
+        at = np.int64(h & np.uint64(size - 1))
+        while True:
+            found = table[at]
+            if found < 0:
+                table[at] = count
+                firsts[count] = i
+                inverse[i] = count
+                count += 1
+                break
+            same = True
+            for row in range(height):
+                if matrix[row, i] != matrix[row, firsts[found]]:
+                    same = False
+                    break
+            if same:
+                inverse[i] = found
+                break
+            at = (at + 1) & (size - 1)
+    return inverse, firsts[:count]
