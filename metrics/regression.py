@@ -25,7 +25,8 @@ def add_outcome(sums: Float64Array, prediction: float, label: float, weight: flo
     error = prediction - label
     distance = abs(error)
     add(sums, WEIGHT, signed)
-    add(sums, ERROR, signed * error)
+    # Products by weight without rounding, as in the squares: else constants would seem to vary.
+    add_product(sums, ERROR, signed, error, 1.0)
     add_product(sums, SQUARED, signed, error, error)
     add(sums, ABSOLUTE, signed * distance)
     # Kept apart, and divided at the end: one label of 0 would else drown every other term's digits for good.
@@ -36,7 +37,7 @@ def add_outcome(sums: Float64Array, prediction: float, label: float, weight: flo
     scale = abs(prediction) + abs(label)
     if scale > 0.0:
         add(sums, SYMMETRIC, signed * (2.0 * distance / scale))
-    add(sums, LABEL, signed * label)
+    add_product(sums, LABEL, signed, label, 1.0)
     add_product(sums, LABEL_SQUARED, signed, label, label)
 
 
