@@ -253,7 +253,8 @@ def _regression(rows: Sequence[Row], weights: Any) -> dict[str, Value]:
     size, square = float(np.average(np.abs(error), weights=weights)), float(np.average(error**2, weights=weights))
     bias = float(np.average(error, weights=weights))
     mean = np.average(truth, weights=weights)
-    spread = float(np.average((truth - mean) ** 2, weights=weights))
+    constant = len(set(truth)) == 1
+    spread = 0.0 if constant else float(np.average((truth - mean) ** 2, weights=weights))
     return {
         "mse": Value(float(sk.mean_squared_error(truth, guess, **options)), square),
         "rmse": Value(float(sk.root_mean_squared_error(truth, guess, **options)), math.sqrt(square)),
@@ -262,6 +263,6 @@ def _regression(rows: Sequence[Row], weights: Any) -> dict[str, Value]:
         "bias": Value(bias, size),
         "error_variance": Value(float(np.average((error - bias) ** 2, weights=weights)), square),
         "r2": Value(
-            None if spread == 0 else float(sk.r2_score(truth, guess, **options)), max(1.0, square / (spread or 1))
+            None if constant else float(sk.r2_score(truth, guess, **options)), max(1.0, square / (spread or 1))
         ),
     }

@@ -16,12 +16,11 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.integration import checkers, oracle
-from tests.integration.traffic import GRACE, HORIZON, HOUR, MINUTE, TASKS, Logged, Record, Traffic
+from tests.integration.application import PARTITIONS, SIZES, Topics, settings
+from tests.integration.traffic import HOUR, Logged, Record, Traffic
 from tests.kafka_client import Kafka, input_ends
 from tests.service import Service, wait_until
 
-PARTITIONS = 4
-SIZES = (20 * MINUTE, HOUR)
 SEED = 20261122
 REQUESTS = 4_000
 DAY = 24 * HOUR
@@ -51,36 +50,6 @@ DEATHS = (
     Death("after_commit", 2, "one"),
     Death("before_commit", 1, None),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """The topics of one application id."""
-
-    application_id: str
-
-    def __getitem__(self, name: str) -> str:
-        return f"{self.application_id}.{name}"
-
-    @property
-    def outputs(self) -> list[str]:
-        """What a transaction writes to."""
-        own = [f"{self.application_id}-{name}" for name in ("outcomes", "journal", "snapshots")]
-        return [self["metrics"], self["alerts"], self["dead-letters"], *own]
-
-
-def settings(bootstrap: str, topics: Topics) -> dict[str, Any]:
-    names = ("predictions", "labels", "metrics", "alerts", "dead_letters", "control")
-    return {
-        "kafka": {"bootstrap_servers": bootstrap, "application_id": topics.application_id},
-        "topics": {name: topics[name.replace("_", "-")] for name in names},
-        "defaults": {
-            "join": {"horizon": f"{HORIZON}ms", "grace": f"{GRACE}ms", "disorder": "1m", "idle_after": "30s"},
-            "windows": {"tumbling": [f"{size}ms" for size in SIZES], "rolling": [100], "emit_every": "500ms"},
-            "reference": {"warm_up": 200},
-        },
-        "models": {model: {"task": task} for model, task in TASKS.items()},
-    }
 
 
 def send(bootstrap: str, topics: Topics, records: Sequence[Record]) -> list[Logged]:
@@ -126,7 +95,7 @@ def parts(records: Sequence[Record], count: int) -> list[Sequence[Record]]:
 
 def wait_for_commit(cluster: Kafka, topics: Topics, service: Service) -> None:
     """Wait until the join stage has committed what was sent, or the service stands where it is to be killed."""
-    ends = input_ends(cluster, topics["predictions"], topics["labels"])
+    ends = input_ends(cluster, *topics.inputs.values())
 
     def done() -> bool:
         assert service.ended is None, f"streamgauge ended with code {service.ended}:\n{service.log()[-3000:]}"
@@ -149,7 +118,7 @@ def test_six_deaths_in_the_middle_of_commits_lose_nothing_and_repeat_nothing(
     kafka: str, unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster, topics = Kafka(kafka), Topics(unique("survival"))
-    cluster.create({topics["predictions"]: PARTITIONS, topics["labels"]: PARTITIONS})
+    cluster.create(dict.fromkeys(topics.inputs.values(), PARTITIONS))
     traffic = Traffic(SEED, REQUESTS, start=int(time.time() * 1000) // HOUR * HOUR - 3 * DAY)
     records, options = traffic.records(), settings(kafka, topics)
     log: list[Logged] = []
@@ -166,7 +135,7 @@ def test_six_deaths_in_the_middle_of_commits_lose_nothing_and_repeat_nothing(
 
     with Service(options) as service:
         log += send(kafka, topics, records[len(DEATHS) * share :])
-        ends = input_ends(cluster, topics["predictions"], topics["labels"])
+        ends = input_ends(cluster, *topics.inputs.values())
         wait_until(lambda: cluster.consumed(f"{topics.application_id}-join", ends), 120, "all input committed")
         log += send(kafka, topics, traffic.sentinels())
         expected = oracle.expect(log, SIZES)
@@ -178,8 +147,7 @@ def test_six_deaths_in_the_middle_of_commits_lose_nothing_and_repeat_nothing(
     letters = published(cluster, topics["dead-letters"])
     once = checkers.no_id_twice(events), checkers.no_id_twice(alerts), checkers.no_id_twice(letters)
     revisions = checkers.no_revision_twice(checkers.metric_events(events))
-    inputs = {name: topics[name] for name in ("predictions", "labels")}
-    problems, dead = checkers.dead_letters_differ(expected, letters, inputs)
+    problems, dead = checkers.dead_letters_differ(expected, letters, topics.inputs)
     assert problems == []
 
     with capsys.disabled():
