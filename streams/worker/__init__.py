@@ -1,10 +1,14 @@
-"""The worker: the one loop, in which a stage meets the log."""
+"""The worker: the one loop, in which a stage meets the log; its processes, its HTTP, its topics."""
 
 from streams.worker.errors import Exit, KafkaRefuses, Misfit, StateLost, WorkerError, exit_code, sentence
 from streams.worker.gauge_stage import GaugeStage, GaugeTopics
 from streams.worker.join_stage import JoinStage, JoinTopics
+from streams.worker.logs import set_up_logs
 from streams.worker.loop import Worker, WorkerSettings
+from streams.worker.process import StageName, run_stage
+from streams.worker.supervisor import Link, supervise
 from streams.worker.telemetry import Telemetry
+from streams.worker.topics import Layout, Problem, create_missing, describe, missing, prepare, problems, wanted
 
 __all__ = [
     "Exit",
@@ -13,12 +17,25 @@ __all__ = [
     "JoinStage",
     "JoinTopics",
     "KafkaRefuses",
+    "Layout",
+    "Link",
     "Misfit",
+    "Problem",
+    "StageName",
     "StateLost",
     "Telemetry",
     "Worker",
     "WorkerError",
     "WorkerSettings",
+    "create_missing",
+    "describe",
     "exit_code",
+    "missing",
+    "prepare",
+    "problems",
+    "run_stage",
     "sentence",
+    "set_up_logs",
+    "supervise",
+    "wanted",
 ]

@@ -73,14 +73,16 @@ class Worker:
         telemetry: Telemetry,
         *,
         beat: Callable[[], None] = lambda: None,
+        warmed_up: Callable[[], None] = lambda: None,
         stop_at: StopAt | None = None,
     ) -> None:
-        self._stage = stage
+        self.stage = stage
         self._log = log
         self._settings = settings
         self._clock = clock
         self._telemetry = telemetry
         self._watchdog = beat
+        self._warmed_up = warmed_up
         self._stopping: float | None = None
         self._notes = RebalanceNotes()
         self._running: dict[int, Held] = {}
@@ -107,6 +109,11 @@ class Worker:
         """Ask the loop to finish its batch, commit, and leave. Safe to call from a signal handler."""
         if self._stopping is None:
             self._stopping = self._clock.steady()
+
+    @property
+    def tasks(self) -> tuple[int, ...]:
+        """The tasks that run here now."""
+        return tuple(self._running)
 
     def run(self) -> None:
         """Loop until told to stop. Raises what ends a worker; the group is left in order in any case."""
@@ -145,7 +152,7 @@ class Worker:
                 return
             self._apply_and_commit(batches)
         except MembershipLost as problem:
-            _log.warning("membership_lost", stage=self._stage.name, problem=str(problem), code=problem.code)
+            _log.warning("membership_lost", stage=self.stage.name, problem=str(problem), code=problem.code)
             self._telemetry.membership_lost()
             self._rejoin()
 
@@ -153,8 +160,8 @@ class Worker:
 
     def _join_group(self) -> None:
         self._notes = RebalanceNotes()
-        self._consumer = self._log.consumer(self._stage.group_id, self._settings.instance)
-        self._consumer.subscribe(self._stage.topics, self._notes)
+        self._consumer = self._log.consumer(self.stage.group_id, self._settings.instance)
+        self._consumer.subscribe(self.stage.topics, self._notes)
 
     def _rejoin(self) -> None:
         """Drop every task: what they hold may be ahead of the log. Then join anew."""
@@ -162,7 +169,7 @@ class Worker:
         self._running.clear()
         self._suspended.clear()
         self._group = None
-        self._open_consumer.close(leave=self._settings.instance is None)
+        self.consumer.close(leave=self._settings.instance is None)
         self._pause_once()
         self._join_group()
 
@@ -175,22 +182,22 @@ class Worker:
             self._running = {}
             self._skew.forget()
             if not self._notes.owned:
-                _log.info("nothing_assigned", stage=self._stage.name)
+                _log.info("nothing_assigned", stage=self.stage.name)
                 return
             try:
                 self._take(self._notes.owned)
             except RestorePointless:
-                _log.info("restore_cut_short", stage=self._stage.name)
+                _log.info("restore_cut_short", stage=self.stage.name)
         if self._stopping is not None:
             self._running.clear()
 
     def _take(self, owned: frozenset[TopicPartition]) -> None:
-        consumer = self._open_consumer
+        consumer = self.consumer
         self._group = consumer.group_metadata()
         consumer.pause(sorted(owned))
         started = self._clock.steady()
-        numbers = complete_tasks(self._stage, owned)
-        partitions = [each for number in numbers for each in self._stage.partitions_of(number)]
+        numbers = complete_tasks(self.stage, owned)
+        partitions = [each for number in numbers for each in self.stage.partitions_of(number)]
         committed = self._ask(partitions) if partitions else {}
         resumed = 0
         for number in numbers:
@@ -208,17 +215,17 @@ class Worker:
         seconds = self._clock.steady() - started
         self._telemetry.assigned(self._running.keys(), seconds)
         _log.info(
-            "assigned", stage=self._stage.name, tasks=numbers, resumed=resumed, seconds=round(seconds, 3),
+            "assigned", stage=self.stage.name, tasks=numbers, resumed=resumed, seconds=round(seconds, 3),
             incomplete=sorted({each.partition for each in owned} - {each.partition for each in partitions}),
         )  # fmt: skip
 
     def _restore(self, number: int, committed: MaybeOffsets) -> Held:
         assert self._reader is not None and self._admin is not None, "restore before start"
-        ours = {partition: committed.get(partition) for partition in self._stage.partitions_of(number)}
+        ours = {partition: committed.get(partition) for partition in self.stage.partitions_of(number)}
         library = Library(self._reader, self._admin, self._breathe)
         for pause in self._pauses():
             try:
-                return Held(self._stage.open(number, ours, library), ours)
+                return Held(self.stage.open(number, ours, library), ours)
             except (Retriable, Unreachable) as problem:
                 _log.warning("restore_interrupted", task=number, problem=str(problem), code=problem.code)
                 pause()
@@ -236,7 +243,7 @@ class Worker:
         """What is committed now, read stably."""
         for pause in self._pauses():
             try:
-                return self._open_consumer.committed(partitions, self._settings.patience.stable_read)
+                return self.consumer.committed(partitions, self._settings.patience.stable_read)
             except (Retriable, Unreachable) as problem:
                 _log.warning("committed_not_known_yet", problem=str(problem), code=problem.code)
                 pause()
@@ -248,7 +255,7 @@ class Worker:
         """Up to N records within the commit interval, one batch a partition. Behind, it takes what is there at once;
         at the end it lets records gather, since every transaction has a price."""
         parts: list[RecordBatch] = []
-        room = self._stage.max_records
+        room = self.stage.max_records
         interval = self._settings.commit_interval
         while True:
             left = self._committed_at + interval - self._clock.steady()
@@ -263,9 +270,9 @@ class Worker:
 
     def _poll(self, room: int, timeout: float) -> list[RecordBatch]:
         try:
-            return self._open_consumer.poll(room, timeout)
+            return self.consumer.poll(room, timeout)
         except (Retriable, Unreachable) as problem:
-            _log.warning("poll_failed", stage=self._stage.name, problem=str(problem), code=problem.code)
+            _log.warning("poll_failed", stage=self.stage.name, problem=str(problem), code=problem.code)
             self._pause_once()
             return []
 
@@ -275,7 +282,7 @@ class Worker:
         by_task: dict[int, list[RecordBatch]] = {}
         for batch in batches:
             if len(batch):
-                by_task.setdefault(self._stage.task_of(batch.source), []).append(batch)
+                by_task.setdefault(self.stage.task_of(batch.source), []).append(batch)
         clock = self._clock.now()
         at_end = frozenset(self._at_end())
         turns: dict[int, Turn] = {}
@@ -311,6 +318,8 @@ class Worker:
         self._committer.commit(transaction, lambda: self._ask(sorted(offsets)))
         for number, turn in turns.items():
             self._running[number].committed.update(turn.offsets)
+        if batches:
+            self._warmed_up()
         self._telemetry.committed(turns, batches, self._clock.steady() - started, self._committer.counts)
 
     def _last_turn(self) -> None:
@@ -324,12 +333,12 @@ class Worker:
             try:
                 self._commit(turns, [])
             except MembershipLost as problem:  # nothing of it is visible: the successor restores without it
-                _log.warning("membership_lost", stage=self._stage.name, problem=str(problem), code=problem.code)
+                _log.warning("membership_lost", stage=self.stage.name, problem=str(problem), code=problem.code)
 
     # between turns ----------------------------------------------------------------------------------------------
 
     def _at_end(self) -> list[TopicPartition]:
-        consumer = self._open_consumer
+        consumer = self.consumer
         return [each for held in self._running.values() for each in held.task.partitions if consumer.at_end(each)]
 
     def _all_at_end(self) -> bool:
@@ -339,13 +348,13 @@ class Worker:
         """Up to where each batch goes: past its last record, and past the transaction markers behind it."""
         ends: dict[TopicPartition, int] = {}
         for batch in batches:
-            position = self._open_consumer.position(batch.source)
+            position = self.consumer.position(batch.source)
             ends[batch.source] = max(int(batch.offsets[-1]) + 1, position or 0)
         return ends
 
     def _settle(self, at_end: frozenset[TopicPartition]) -> None:
         """Pause what runs ahead, resume what no longer does, tell lag, trim journals now and then."""
-        consumer = self._open_consumer
+        consumer = self.consumer
         for held in self._running.values():
             pause, resume = self._skew.judge(held.task.partitions, held.task.event_times(), at_end)
             if pause:
@@ -385,7 +394,8 @@ class Worker:
         next(self._pauses())()
 
     @property
-    def _open_consumer(self) -> Consumer:
+    def consumer(self) -> Consumer:
+        """The member of the group, from start to close."""
         assert self._consumer is not None, "used before start"
         return self._consumer
 

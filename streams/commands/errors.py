@@ -1,0 +1,40 @@
+"""Errors for people: one clear sentence and the right exit code; the traceback only where it was asked for."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from schemas import ConfigError
+from streams.devkafka import DevKafkaUnavailable
+from streams.worker import Exit, exit_code, sentence
+
+
+def ending(problem: BaseException) -> tuple[Exit, str]:
+    """The exit code and the sentence of what ended a command."""
+    if isinstance(problem, ConfigError):
+        return Exit.USAGE, str(problem)
+    if isinstance(problem, DevKafkaUnavailable):
+        return Exit.KAFKA, str(problem)
+    return exit_code(problem), sentence(problem)
+
+
+@contextmanager
+def told_to_people(*, verbose: bool) -> Iterator[None]:
+    """Turns what ends the body into a sentence on stderr and an exit code."""
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except Exception as problem:
+        code, text = ending(problem)
+        if verbose:
+            traceback.print_exc()
+        sys.stderr.write(f"streamgauge: {text}\n")
+        raise typer.Exit(int(code)) from problem

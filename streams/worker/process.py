@@ -1,0 +1,112 @@
+"""One stage in this process: its clients, its loop, its HTTP, its signals."""
+
+from __future__ import annotations
+
+import signal
+import uuid
+from collections.abc import Callable
+from types import FrameType
+from typing import Literal
+
+import structlog
+
+from schemas import Config
+from streams.gauge import GaugeSettings, GaugeTask
+from streams.join import ControlTask, JoinSettings, JoinTask
+from streams.log import Log
+from streams.worker.clock import SystemClock
+from streams.worker.gauge_stage import GaugeStage, GaugeTopics
+from streams.worker.http import Answers, HttpServer
+from streams.worker.join_stage import JoinStage, JoinTopics
+from streams.worker.loop import Worker, WorkerSettings
+from streams.worker.stage import JoinCore, Stage
+from streams.worker.telemetry import Telemetry
+from streams.worker.topics import Layout
+from streams.worker.watchdog import Watchdog
+
+StageName = Literal["join", "gauge"]
+_log = structlog.get_logger("streamgauge.process")
+
+
+def join_stage(config: Config, layout: Layout, start: str) -> JoinStage:
+    """The join stage of an application whose inputs have `layout.partitions` partitions."""
+    settings = JoinSettings.from_config(config)
+    tasks = layout.partitions + 1
+
+    def make(task: int) -> JoinCore:
+        kind = ControlTask if task == layout.partitions else JoinTask
+        core: JoinCore = kind(settings, task, tasks)
+        return core
+
+    topics = JoinTopics(
+        config.topics.predictions, config.topics.labels, config.topics.control,
+        config.journal_topic, config.snapshots_topic,
+        partitions=layout.partitions, births=config.outcomes_partitions, start=start,
+    )  # fmt: skip
+    return JoinStage(topics, config.join_group, make)
+
+
+def gauge_stage(config: Config) -> GaugeStage:
+    """The gauge stage of an application."""
+    settings = GaugeSettings.from_config(config)
+    topics = GaugeTopics(config.outcomes_topic, config.snapshots_topic, config.outcomes_partitions)
+    return GaugeStage(topics, config.gauge_group, lambda partition: GaugeTask(settings, partition))
+
+
+def run_stage(
+    name: StageName,
+    config: Config,
+    log: Log,
+    layout: Layout,
+    *,
+    instance: str | None,
+    from_now: bool,
+    http: tuple[str, int],
+    on_listening: Callable[[int, Worker], None] = lambda _port, _worker: None,
+) -> None:
+    """Run a stage until SIGTERM or SIGINT. Raises what ends a worker. `on_listening` gets the port that was bound."""
+    start = "latest" if from_now else config.kafka.start
+    stage: Stage = join_stage(config, layout, start) if name == "join" else gauge_stage(config)
+    telemetry = Telemetry(name, config.topics.dead_letters, config.topics.alerts)
+    watchdog = Watchdog()
+    settings = WorkerSettings(
+        config.kafka.application_id, instance, uuid.uuid4().hex,
+        commit_interval=config.commit_interval / 1000, max_skew=config.max_skew,
+    )  # fmt: skip
+    worker = Worker(
+        stage, log, settings, SystemClock(), telemetry, beat=watchdog.beat, warmed_up=watchdog.warmed_up
+    )  # fmt: skip
+
+    def ready() -> tuple[bool, str]:
+        status = telemetry.status
+        return status.ready, f"{name}: {'ready' if status.ready else 'not ready: state is being restored'}"
+
+    answers = Answers(watchdog.alive, ready, telemetry.exposition)
+    server = HttpServer(*http, answers)
+    try:
+        with stopping_on_signals(worker.stop):
+            on_listening(server.port, worker)
+            _log.info("stage_starts", stage=name, instance=instance, http_port=server.port)
+            worker.run()
+            _log.info("stage_stopped", stage=name)
+    finally:
+        server.close()
+
+
+class stopping_on_signals:  # noqa: N801 (used as a context manager)
+    """SIGTERM and SIGINT call `stop`, once around the body."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._handle)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self._stop()

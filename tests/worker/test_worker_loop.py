@@ -1,0 +1,455 @@
+"""The loop over the in-memory log: start, restore, rebalance, and faults at every step."""
+
+from __future__ import annotations
+
+import pytest
+from worker_rig import PARTITIONS, Rig
+
+from streams.log import (
+    Abortable,
+    Fenced,
+    LogError,
+    MembershipLost,
+    OffsetOutOfRange,
+    ProducerFatal,
+    Refused,
+    Retriable,
+    UnknownOutcome,
+    Unreachable,
+)
+from streams.records import TopicPartition
+from streams.worker import Exit, Misfit, StateLost, exit_code
+from streams.worker.errors import RepeatedlyAborted
+
+
+def test_everything_sent_comes_out_once() -> None:
+    rig = Rig()
+    rig.send(10)
+    worker = rig.join()
+    rig.settle(worker)
+    rig.send(7)
+    rig.settle(worker)
+    rig.check_exactly_once()
+
+
+def test_the_first_commit_writes_a_birth_and_the_offsets_of_all_partitions() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.turns(worker, 6)
+    births = [entry.key for entry in rig.log.records("app-snapshots")]
+    assert sorted(key for key in births if key) == [b"birth/join/0", b"birth/join/1", b"birth/join/2"]
+    assert [rig.committed(topic, part) for topic in ("predictions", "labels") for part in range(2)] == [0] * 4
+    assert rig.committed("control", 0) == 0
+
+
+def test_an_idle_task_still_turns_about_once_a_second() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.turns(worker, 4)
+    before = rig.cores[0].commit
+    started = rig.log.clock
+    while rig.log.clock - started < 5000:
+        rig.turn(worker)
+    assert 4 <= rig.cores[0].commit - before <= 6
+
+
+def test_a_restart_restores_what_the_journal_holds() -> None:
+    rig = Rig()
+    rig.send(8)
+    first = rig.join()
+    rig.settle(first)
+    first.stop()
+    first.close()
+    rig.send(8)
+    second = rig.join()
+    rig.settle(second)
+    rig.check_exactly_once()
+    assert rig.cores[PARTITIONS + 1].restored_from
+
+
+def test_latest_begins_at_the_end_but_the_control_topic_is_always_read_whole() -> None:
+    rig = Rig(start="latest")
+    rig.log.append("control", b"silence", partition=0)
+    rig.log.append("predictions", b"old", partition=0)
+    worker = rig.join()
+    rig.turns(worker, 6)
+    assert rig.outcomes() == ["0:silence"]
+    assert rig.committed("predictions", 0) == 1
+
+
+def test_a_start_time_begins_at_the_first_record_that_is_not_older() -> None:
+    rig = Rig(start="2026-11-22T08:00:00Z")
+    for hour in (7, 8, 9):
+        rig.log.append("predictions", f"{hour}".encode(), partition=0, timestamp=1_795_305_600_000 + hour * 3_600_000)
+    worker = rig.join()
+    rig.turns(worker, 6)
+    assert rig.outcomes() == ["0:8", "1:9"]
+
+
+STEPS = ["begin", "produce", "send_offsets", "commit"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("error", [Retriable, Abortable, ProducerFatal, Unreachable, UnknownOutcome, MembershipLost])
+def test_a_fault_at_any_step_loses_nothing_and_repeats_nothing(step: str, error: type[LogError]) -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(6)
+    rig.settle(worker)
+    rig.log.fail_next(step, error)
+    rig.send(6)
+    rig.settle(worker)
+    assert not rig.log.faults.pending(step)
+    rig.check_exactly_once()
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_an_unknown_commit_is_asked_for_not_guessed(applied: bool) -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(6)
+    rig.settle(worker)
+    rig.log.fail_next("commit", UnknownOutcome, applied=applied)
+    rig.send(6)
+    rig.settle(worker)
+    rig.send(3)
+    rig.settle(worker)
+    rig.check_exactly_once()
+    assert len(rig.cores) == PARTITIONS + 1  # nothing had to be restored
+
+
+def test_an_abort_that_fails_too_takes_a_new_producer() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(2)
+    rig.settle(worker)
+    rig.log.fail_next("send_offsets", Abortable)
+    rig.log.fail_next("abort", UnknownOutcome)
+    rig.send(4)
+    rig.settle(worker)
+    rig.check_exactly_once()
+
+
+def test_the_same_transaction_aborted_five_times_ends_the_worker_with_its_code() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(2)
+    rig.settle(worker)
+    for _ in range(5):
+        rig.log.fail_next("commit", Abortable("no", "INVALID_TXN_STATE"))
+    rig.send(2)
+    with pytest.raises(RepeatedlyAborted, match="INVALID_TXN_STATE") as problem:
+        rig.settle(worker)
+    assert exit_code(problem.value) is Exit.BUG
+
+
+def test_four_aborts_are_survived() -> None:
+    rig = Rig()
+    worker = rig.join()
+    for _ in range(4):
+        rig.log.fail_next("commit", Abortable)
+    rig.send(2)
+    rig.settle(worker)
+    rig.check_exactly_once()
+
+
+@pytest.mark.parametrize(("error", "code"), [(Fenced, Exit.FENCED), (Refused, Exit.KAFKA)])
+@pytest.mark.parametrize("step", [*STEPS, "poll"])
+def test_fenced_and_refused_end_the_worker(step: str, error: type[LogError], code: Exit) -> None:
+    rig = Rig()
+    worker = rig.join("static-1")
+    rig.send(2)
+    rig.settle(worker)
+    rig.log.fail_next(step, error)
+    rig.send(2)
+    with pytest.raises(error) as problem:
+        rig.settle(worker)
+    assert exit_code(problem.value) is code
+    assert len(rig.outcomes()) == 2
+
+
+def test_a_newer_instance_of_the_same_name_fences_the_older() -> None:
+    rig = Rig()
+    older = rig.join("static-1")
+    rig.send(2)
+    rig.settle(older)
+    newer = rig.join("static-1")
+    rig.send(4)
+    with pytest.raises(Fenced):
+        rig.settle(newer, older)
+    rig.settle(newer)
+    rig.check_exactly_once()
+
+
+def test_a_transaction_timed_out_by_the_broker_is_not_mistaken_for_a_newer_instance() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(2)
+    rig.settle(worker)
+
+    def stall(step: str, when: str) -> None:
+        if step == "send_offsets" and when == "before":
+            rig.log.faults.hook = None
+            rig.log.advance(9_000)
+
+    rig.log.faults.hook = stall
+    rig.send(4)
+    rig.settle(worker)
+    rig.check_exactly_once()
+
+
+def test_two_workers_share_the_tasks_and_hand_them_over() -> None:
+    rig = Rig()
+    first = rig.join()
+    rig.send(8)
+    rig.settle(first)
+    second = rig.join()
+    rig.send(8)
+    rig.settle(first, second)
+    rig.check_exactly_once()
+    first.stop()
+    first.close()
+    rig.send(8)
+    rig.settle(second)
+    rig.check_exactly_once()
+
+
+def test_a_task_that_stays_ours_through_a_rebalance_resumes_as_it_is() -> None:
+    rig = Rig()
+    first = rig.join()
+    rig.send(8)
+    rig.settle(first)
+    opened = len(rig.cores)
+    second = rig.join()
+    for _ in range(6):
+        rig.turn(first)
+        rig.turn(second)
+    second_opened = len(rig.cores) - opened
+    assert second_opened == PARTITIONS + 1 - len(first.tasks)
+    assert set(first.tasks) | set(second.tasks) == set(range(PARTITIONS + 1))
+
+
+def test_a_worker_thrown_out_of_its_group_drops_its_tasks_and_rejoins() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(4)
+    rig.settle(worker)
+    worker.consumer.suspend()
+    rig.log.advance(20_000)  # its session has ended
+    worker.consumer.wake()
+    rig.send(4)
+    rig.settle(worker)
+    rig.check_exactly_once()
+
+
+def test_a_zombie_that_wakes_up_publishes_nothing() -> None:
+    rig = Rig()
+    zombie = rig.join()
+    rig.send(4)
+    rig.settle(zombie)
+    zombie.consumer.suspend()
+    rig.log.advance(20_000)
+    heir = rig.join()
+    rig.send(4)
+    rig.settle(heir)
+    zombie.consumer.wake()
+    rig.send(4)
+    for _ in range(10):
+        rig.turn(zombie)
+        rig.turn(heir)
+    rig.settle(zombie, heir)
+    rig.check_exactly_once()
+
+
+@pytest.mark.parametrize("step", [*STEPS, "poll", "committed", "read"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_crash_at_any_step_loses_nothing_and_repeats_nothing(step: str, when: str) -> None:
+    class Crash(BaseException):
+        pass
+
+    rig = Rig()
+    worker = rig.join()
+    rig.send(6)
+    rig.settle(worker)
+    rig.send(6)
+
+    def crash(at: str, at_when: str) -> None:
+        if (at, at_when) == (step, when):
+            rig.log.faults.hook = None
+            raise Crash
+
+    rig.log.faults.hook = crash
+    if step in {"committed", "read"}:
+        worker = rig.join()
+    with pytest.raises(Crash):
+        rig.settle(worker)
+        raise Crash  # a step that this worker does not reach
+    worker.consumer.suspend()
+    heir = rig.join()
+    rig.log.advance(20_000)
+    rig.send(2)
+    rig.settle(heir)
+    rig.check_exactly_once()
+
+
+def test_offsets_that_expired_with_the_group_are_taken_from_the_journal() -> None:
+    rig = Rig()
+    first = rig.join()
+    rig.send(8)
+    rig.settle(first)
+    first.close()
+    rig.log.expire_offsets("app-join")
+    rig.send(4)
+    second = rig.join()
+    rig.settle(second)
+    rig.check_exactly_once()
+
+
+def test_a_task_that_was_born_but_has_neither_offsets_nor_journal_refuses_to_start() -> None:
+    rig = Rig()
+    first = rig.join()
+    rig.send(8)
+    rig.settle(first)
+    first.close()
+    rig.log.expire_offsets("app-join")
+    rig.log.delete_topic("app-journal")
+    rig.log.create_topic("app-journal", PARTITIONS + 1)
+    with pytest.raises(StateLost, match="journal app-journal/0 is empty") as problem:
+        rig.turns(rig.join(), 6)
+    assert exit_code(problem.value) is Exit.STATE_LOST
+
+
+def test_a_journal_cut_above_its_floor_refuses_to_start() -> None:
+    rig = Rig()
+    first = rig.join()
+    rig.send(8)
+    rig.settle(first)
+    first.close()
+    rig.log.expire_before(TopicPartition("app-journal", 0), 4)
+    with pytest.raises(StateLost, match="commit 1 is still needed"):
+        rig.turns(rig.join(), 6)
+
+
+def test_input_deleted_before_it_was_read_refuses_to_start_and_says_how_to_go_on() -> None:
+    rig = Rig()
+    first = rig.join()
+    rig.send(8)
+    rig.settle(first)
+    first.close()
+    rig.send(8)
+    rig.log.expire_before(TopicPartition("predictions", 0), 4)
+    with pytest.raises(StateLost, match="2 records were deleted before they were read"):
+        rig.turns(rig.join(), 6)
+
+
+def test_offsets_moved_on_by_hand_are_followed_and_moved_back_are_refused() -> None:
+    rig = Rig()
+    first = rig.join()
+    rig.send(8)
+    rig.settle(first)
+    first.close()
+    rig.send(8)
+    offsets = rig.log.group("app-join").offsets
+    place = TopicPartition("predictions", 0)
+    ours = offsets[place]
+    offsets[place] = type(ours)(ours.offset + 1, "")
+    second = rig.join()
+    rig.turns(second, 12)
+    assert len(rig.outcomes()) == rig.sent - 1
+    second.close()
+    offsets[place] = type(ours)(0, "")
+    with pytest.raises(StateLost, match="would count twice"):
+        rig.turns(rig.join(), 6)
+
+
+def test_a_position_that_is_gone_ends_the_worker_with_exit_5() -> None:
+    assert exit_code(OffsetOutOfRange("gone")) is Exit.STATE_LOST
+
+
+def test_partitions_added_while_running_end_the_worker_with_exit_2() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(2)
+    rig.settle(worker)
+    worker.close()
+    rig.log.delete_topic("predictions")
+    rig.log.create_topic("predictions", PARTITIONS + 1)
+    with pytest.raises(Misfit, match="more partitions") as problem:
+        rig.turns(rig.join(), 6)
+    assert exit_code(problem.value) is Exit.USAGE
+
+
+def test_the_journal_is_trimmed_below_the_floor_now_and_then() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(8)
+    rig.settle(worker)
+    for core in rig.cores:
+        apply = core.apply
+
+        def at_its_floor(batches, moment, apply=apply):  # type: ignore[no-untyped-def]
+            step = apply(batches, moment)
+            step.floor = step.commit + 1  # nothing is held any more
+            return step
+
+        core.apply = at_its_floor  # type: ignore[method-assign]
+    started = rig.log.clock
+    while rig.log.clock - started < 130_000:
+        rig.turn(worker)
+    stored = rig.log.partition(TopicPartition("app-journal", 0))
+    assert 0 < stored.low < stored.end
+    worker.close()
+    again = rig.join()
+    rig.send(2)
+    rig.turns(again, 8)
+    assert rig.cores[-1].restored_from == []
+
+
+def test_a_partition_that_runs_ahead_in_event_time_waits_for_the_others() -> None:
+    rig = Rig(max_skew=1000)
+    day = 86_400_000
+    for i in range(40):
+        rig.log.append("predictions", f"r{i}".encode(), partition=0, timestamp=day * (i + 1))
+        rig.log.append("labels", f"l{i}".encode(), partition=0, timestamp=day * (i + 1))
+    worker = rig.join()
+    worker.stage.max_records = 1  # type: ignore[misc]
+    for _ in range(400):
+        rig.turn(worker)
+        at = [rig.committed(topic, 0) or 0 for topic in ("predictions", "labels")]
+        assert abs(at[0] - at[1]) <= 2
+    assert at == [40, 40]
+
+
+def test_a_stop_finishes_the_batch_and_a_static_member_keeps_its_place() -> None:
+    rig = Rig()
+    worker = rig.join("static-1")
+    rig.send(6)
+    rig.settle(worker)
+    worker.close()
+    assert rig.log.group("app-join").members
+    dynamic = Rig()
+    leaver = dynamic.join()
+    dynamic.send(6)
+    dynamic.settle(leaver)
+    leaver.close()
+    assert not dynamic.log.group("app-join").members
+
+
+def test_a_bug_in_a_task_ends_the_worker_and_nothing_of_the_batch_is_visible() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(4)
+    rig.settle(worker)
+
+    def explode() -> None:
+        raise ZeroDivisionError
+
+    for core in rig.cores:
+        core.explode = explode
+    rig.send(4)
+    with pytest.raises(ZeroDivisionError) as problem:
+        rig.settle(worker)
+    assert exit_code(problem.value) is Exit.BUG
+    worker.close()
+    rig.settle(rig.join())
+    rig.check_exactly_once()
