@@ -28,10 +28,8 @@ Metric = Literal[
     "balanced_accuracy",
     "matthews_corrcoef",
     "roc_auc",
-    "average_precision",
     "log_loss",
     "brier_score",
-    "expected_calibration_error",
     "precision_macro",
     "precision_micro",
     "precision_weighted",
@@ -49,9 +47,9 @@ Metric = Literal[
     "r2",
     "bias",
     "error_variance",
-    "median_absolute_error",
 ]
 METRICS: tuple[str, ...] = get_args(Metric)
+"""The metrics that windows carry and rules can judge."""
 
 
 def _subject(value: str) -> str:
@@ -148,8 +146,8 @@ class WindowedKs(_Detector):
     """The detector."""
     window: int = Field(default=500, ge=10)
     """Values looked back on."""
-    threshold: float | None = Field(default=None, gt=0, lt=1)
-    """Statistic that raises the alarm; without one it comes from the budget."""
+    threshold: float = Field(default=0.2, gt=0, le=1)
+    """Distance that raises the alarm."""
 
 
 class ChiSquared(_Detector):
@@ -159,8 +157,10 @@ class ChiSquared(_Detector):
     """The detector."""
     window: int = Field(default=500, ge=10)
     """Values looked back on."""
-    threshold: float | None = Field(default=None, gt=0)
-    """Statistic that raises the alarm; without one it comes from the budget."""
+    threshold: float = Field(default=60.0, gt=0)
+    """Statistic that raises the alarm."""
+    least: float = Field(default=10.0, ge=0)
+    """Categories expected fewer times than this in a window are pooled."""
 
 
 DETECTORS: tuple[str, ...] = ("adwin", "chi_squared", "page_hinkley", "windowed_ks")

@@ -18,6 +18,7 @@ from schemas.events import DeadLetter, MonitorEvent
 from schemas.inputs import LabelEvent, PredictionEvent
 from schemas.metric_event import MetricEvent
 from schemas.outputs import ALERT_TYPE, DEAD_LETTER_TYPE, METRIC_TYPE, MONITOR_TYPE
+from schemas.units import DURATION_PATTERN, SIZE_PATTERN, format_duration, format_size
 
 FOLDER = Path(__file__).parent / "exported"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -48,10 +49,27 @@ _CHANNELS = [
 ]  # fmt: skip
 _TYPES = {"metric": METRIC_TYPE, "monitor": MONITOR_TYPE, "alert": ALERT_TYPE, "dead_letter": DEAD_LETTER_TYPE}
 
+_WRITERS = {DURATION_PATTERN: format_duration, SIZE_PATTERN: format_size}
+
 
 def json_schema(model: type[BaseModel]) -> dict[str, Any]:
     """The JSON Schema of what a writer may write."""
-    return {"$schema": DIALECT, **model.model_json_schema(by_alias=True)}
+    schema: dict[str, Any] = _with_written_defaults({"$schema": DIALECT, **model.model_json_schema(by_alias=True)})
+    return schema
+
+
+def _with_written_defaults(node: Any) -> Any:
+    """Defaults as a file would write them ("7d", not milliseconds); those of whole sections are their keys' own."""
+    if isinstance(node, list):
+        return [_with_written_defaults(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    written = {key: _with_written_defaults(value) for key, value in node.items() if key != "default"}
+    if "default" in node and "$ref" not in node:
+        write = _WRITERS.get(node.get("pattern", node.get("items", {}).get("pattern")), lambda value: value)
+        default = node["default"]
+        written["default"] = [write(item) for item in default] if isinstance(default, list) else write(default)
+    return written
 
 
 def asyncapi() -> dict[str, Any]:

@@ -74,6 +74,8 @@ class Counts(OutputEvent):
     """Records on a partition where they do not belong; in cumulative windows alone."""
     dead_letters: Count | None = None
     """Records that could not be read; in cumulative windows alone."""
+    overflow: Count | None = None
+    """Records of one key beyond limits.records_per_key, dropped; in cumulative windows alone."""
 
 
 class Maturity(OutputEvent):

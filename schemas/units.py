@@ -13,11 +13,11 @@ from pydantic_core import PydanticCustomError
 LARGEST_EXACT = 2**53
 """Up to here every integer is a float of its own; beyond, a class stays text."""
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)")
 _DURATION_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?i?B)")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]?i?B)")
 _SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_SIZE_UNITS |= {"kiB": 2**10, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_SIZE_UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _RFC_3339 = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:([Zz])|([+-])(\d{2}):(\d{2}))", re.ASCII
 )
@@ -133,8 +133,10 @@ def _class(value: object) -> str:
     raise PydanticCustomError("class", "must be a class: text, a number, true or false")
 
 
-_DURATION_SCHEMA = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d|w)$", "examples": ["7d", "200ms"]}
-_SIZE_SCHEMA = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*([kMGT]B|[kKMGT]iB|B)$", "examples": ["2GiB"]}
+DURATION_PATTERN = r"^[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d|w)$"
+SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)?\s*([kMGT]B|[KMGT]iB|B)$"
+_DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["7d", "200ms"]}
+_SIZE_SCHEMA = {"type": "string", "pattern": SIZE_PATTERN, "examples": ["2GiB"]}
 
 Duration = Annotated[
     int,

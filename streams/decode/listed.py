@@ -92,12 +92,13 @@ def _fill(
     entries = column.offsets[:-1][rows]
     for at, name in enumerate(names):
         values = flat[at :: len(names)]
+        if name in privacy.drop or name in privacy.hashed:  # its texts must not get into the table of strings
+            doubtful[rows] |= np.array([type(one) is float and abs(one) > MAX_NUMBER for one in values])
+            if name in privacy.drop:
+                continue
+            values = [None if one is None else privacy.digest(one) for one in values]
         value, text = _column(values, strings)
         doubtful[rows] |= np.abs(value) > MAX_NUMBER
-        if name in privacy.drop:
-            continue
-        if name in privacy.hashed:
-            value, text = _column([None if one is None else privacy.digest(one) for one in values], strings)
         column.names[entries] = strings.code(name)
         column.values[entries] = value
         column.texts[entries] = text

@@ -33,13 +33,14 @@ def expected(kind: type[PredictionEvent | LabelEvent], values: Sequence[bytes | 
             continue
         try:
             event = kind.read(read_json(value))
-            timestamp = NOW if event.timestamp is None else event.timestamp
-            if timestamp - NOW > MAX_FUTURE:
-                raise InputError("future_timestamp", "", "timestamp")
-            if NOW - timestamp > MAX_PAST:
-                raise InputError("out_of_range", "", "timestamp")
         except InputError as problem:
             refusals.append((place, problem.code, problem.field))
+            continue
+        timestamp = NOW if event.timestamp is None else event.timestamp
+        if timestamp - NOW > MAX_FUTURE:
+            refusals.append((place, "future_timestamp", "timestamp"))
+        elif NOW - timestamp > MAX_PAST:
+            refusals.append((place, "out_of_range", "timestamp"))
         else:
             row = prediction_row(event) if isinstance(event, PredictionEvent) else label_row(event)
             rows.append({"place": place, "timestamp": timestamp, **row})

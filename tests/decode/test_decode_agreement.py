@@ -107,7 +107,7 @@ def records(draw: Any, events: st.SearchStrategy[dict[str, Any]]) -> list[bytes 
     return values
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(derandomize=True, deadline=None, max_examples=150)
 @given(records(predictions()))
 def test_what_the_fast_decoder_accepts_of_predictions_the_model_accepts_with_equal_values(
     values: list[bytes | None],
@@ -119,7 +119,7 @@ def test_what_the_fast_decoder_accepts_of_predictions_the_model_accepts_with_equ
     assert found == [by_place.get(row["place"]) for row in found]
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(derandomize=True, deadline=None, max_examples=150)
 @given(records(labels()))
 def test_what_the_fast_decoder_accepts_of_labels_the_model_accepts_with_equal_values(
     values: list[bytes | None],
@@ -130,7 +130,7 @@ def test_what_the_fast_decoder_accepts_of_labels_the_model_accepts_with_equal_va
     assert found == [by_place.get(row["place"]) for row in found]
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(derandomize=True, deadline=None, max_examples=150)
 @given(records(predictions()))
 def test_predictions_are_decoded_and_refused_as_the_model_alone_would(values: list[bytes | None]) -> None:
     strings = Strings()
@@ -141,7 +141,7 @@ def test_predictions_are_decoded_and_refused_as_the_model_alone_would(values: li
     assert decoded.tombstones == values.count(None)
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(derandomize=True, deadline=None, max_examples=150)
 @given(records(labels()))
 def test_labels_are_decoded_and_refused_as_the_model_alone_would(values: list[bytes | None]) -> None:
     strings = Strings()
@@ -152,7 +152,7 @@ def test_labels_are_decoded_and_refused_as_the_model_alone_would(values: list[by
     assert decoded.tombstones == values.count(None)
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=60)
 @given(st.lists(predictions(), min_size=1, max_size=4), st.lists(labels(), min_size=1, max_size=4))
 def test_events_in_a_users_own_format_decode_as_the_same_events_in_the_contracts(
     outputs: list[dict[str, Any]], truths: list[dict[str, Any]]
