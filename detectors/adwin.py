@@ -49,8 +49,8 @@ class Adwin(Detector):
     The window is kept as exponentially growing buckets of sum and variance; every `clock` values each cut between
     buckets is tried, and where the means on both sides differ by more than a Bernstein-like bound epsilon the oldest
     bucket is dropped, and again until no cut differs: an alarm. Alarms are river 0.26's exactly, which starts
-    anew at the value after an alarm. `statistic` is the difference of means and `threshold` the epsilon of the most
-    telling cut of the last check.
+    anew at the value after an alarm. `statistic` is the difference of means and `threshold` the epsilon of the cut
+    that alarmed, else of the most telling one.
 
     Memory: 48 levels of max_buckets + 1 buckets, 4.6 KB with the defaults, whatever the length of the window.
 
@@ -90,13 +90,22 @@ class Adwin(Detector):
         self.update_many(values)
         self.counts[:2] = before
 
+    def _telling(self) -> tuple[float, float]:
+        """(difference of means, epsilon) of the cut that alarmed, else of the most telling one."""
+        sums = self._sums.copy()
+        if not self.alarmed and sums[_WIDTH] > 1:
+            p = self.params
+            sums[_GAP] = sums[_EPSILON] = 0.0
+            _differs(self.counts, sums, self._sizes, self._totals, p.delta, float(p.min_window_length), True)
+        return float(sums[_GAP]), float(sums[_EPSILON])
+
     @property
     def statistic(self) -> float:
-        return float(self._sums[_GAP])
+        return self._telling()[0]
 
     @property
     def threshold(self) -> float:
-        return float(self._sums[_EPSILON])
+        return self._telling()[1]
 
     @property
     def width(self) -> int:
@@ -197,21 +206,30 @@ def _drop_oldest(
 
 @numba.njit(cache=True)
 def _differs(
-    counts: Int64Array, sums: Float64Array, sizes: Int64Array, totals: Float64Array, delta: float, least: float
+    counts: Int64Array,
+    sums: Float64Array,
+    sizes: Int64Array,
+    totals: Float64Array,
+    delta: float,
+    least: float,
+    every: bool,
 ) -> bool:
-    """Whether some cut, tried from the oldest, has means further apart than epsilon; notes the most telling cut."""
+    """Whether some cut, tried from the oldest, has means further apart than epsilon; notes that cut.
+
+    With `every` all cuts are tried and the most telling one is noted, further apart than epsilon or not.
+    """
     width = sums[_WIDTH]
     strictness = log(2.0 * log(width) / delta)
     spread = sums[_VARIANCE] / width
     old, new = 0.0, width
     old_total, new_total = 0.0, sums[_TOTAL]
-    sums[_GAP], sums[_EPSILON] = 0.0, 0.0
     level = counts[_DEEP] - 1
     length = 2.0**level
+    found = False
     while level >= 0:
         for k in range(sizes[level]):
             if level == 0 and k == sizes[0] - 1:
-                return False
+                return found
             old += length
             new -= length
             old_total += totals[level, k]
@@ -219,14 +237,19 @@ def _differs(
             if new >= least and old >= least:
                 gap = abs(old_total / old - new_total / new)
                 inverse = 1.0 / (old - least + 1.0) + 1.0 / (new - least + 1.0)
-                epsilon = sqrt(2.0 * inverse * spread * strictness) + 2.0 / 3.0 * strictness * inverse
-                if gap > epsilon or gap * sums[_EPSILON] > sums[_GAP] * epsilon or sums[_EPSILON] == 0.0:
-                    sums[_GAP], sums[_EPSILON] = gap, epsilon
-                if gap > epsilon:
-                    return True
+                squared = 2.0 * inverse * spread * strictness
+                # the root is worth taking only where the gap may exceed it
+                if every or gap * gap > squared * 0.999999:
+                    epsilon = sqrt(squared) + 2.0 / 3.0 * strictness * inverse
+                    if every and (sums[_EPSILON] == 0.0 or gap * sums[_EPSILON] > sums[_GAP] * epsilon):
+                        sums[_GAP], sums[_EPSILON] = gap, epsilon
+                        found = True
+                    elif not every and gap > epsilon:
+                        sums[_GAP], sums[_EPSILON] = gap, epsilon
+                        return True
         level -= 1
         length *= 0.5
-    return False
+    return found
 
 
 @numba.njit(cache=True)
@@ -255,12 +278,12 @@ def _feed(
         _insert(value, counts, sums, sizes, totals, variances, max_buckets)
         if counts[_TICK] % clock == 0 and sums[_WIDTH] > grace:
             gap, epsilon = 0.0, 0.0
-            while _differs(counts, sums, sizes, totals, delta, least):
+            while _differs(counts, sums, sizes, totals, delta, least, False):
                 if counts[ALARMED] == 0:
                     gap, epsilon = sums[_GAP], sums[_EPSILON]
                 counts[ALARMED] = 1
                 _drop_oldest(counts, sums, sizes, totals, variances)
-            if counts[ALARMED]:
+            if counts[ALARMED]:  # the first cut that differed is the alarm's
                 sums[_GAP], sums[_EPSILON] = gap, epsilon
                 counts[SINCE] = int(sums[_WIDTH])
                 return i

@@ -30,7 +30,10 @@ from detectors.snapshot import SnapshotError
 
 Int32Array = npt.NDArray[np.int32]
 
-_FILLED, _NEXT = 4, 5  # places in counts: values in the window, where the next one goes
+_FILLED, _NEXT, _SPARE = 4, 5, 6  # places in counts: values in the window, where the next goes, values without a look
+_GUIDE = 2048  # even steps between the least and the largest reference value, to begin a search in
+_BLOCK = 64  # cells summed together
+_TOTAL, _HIGH, _LOW, _STALE = range(4)  # of a block: sum, largest and smallest sum of a prefix, whether to sum anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,12 @@ class WindowedKS(Detector):
     """The two-sample Kolmogorov-Smirnov test of a sliding window against a fixed reference.
 
     The statistic is the largest distance between the two empirical distribution functions, ties included, equal to
-    scipy.stats.ks_2samp's to the last bit. The values of the reference and the gaps between them are the leaves of a
-    tree of sums with their largest and smallest prefix, so one value costs two paths of log2(2 × reference). There is
-    no test before the window is full; an alarm empties it.
+    scipy.stats.ks_2samp's to the last bit. The values of the reference and the gaps between them are cells; a value in
+    and a value out move no distance by more than one value's weight, so while the largest distance is k such steps
+    below the threshold, k values need only be counted; then the blocks of cells that they touched are summed anew.
+    There is no test before the window is full; an alarm empties it.
 
-    Memory: 16 bytes × the next power of two above 2 × distinct reference values, plus 12 bytes × window.
+    Memory: 24 bytes × distinct reference values, plus 12 bytes × window, plus 8 KB, plus the reference.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(3)
@@ -75,22 +79,23 @@ class WindowedKS(Detector):
         self.params: WindowedKSParams = params
         reference = np.asarray(params.reference)
         self._points, self._weights = np.unique(reference, return_counts=True)
-        self._leaves = 1 << int(2 * len(self._points)).bit_length()
         self._divisor = gcd(len(reference), params.window)
         self._common = len(reference) * params.window // self._divisor
+        spread = float(self._points[-1] - self._points[0])
+        self._grid = np.array([self._points[0], _GUIDE / spread if 0 < spread < 1e300 else 0.0])
+        self._guide = _guide(self._points, self._grid)
         self.counts = np.zeros(8, np.int64)
         self._ring = np.zeros(params.window)
         self._slots = np.zeros(params.window, np.int32)
-        self._sums = np.zeros(2 * self._leaves, np.int32)
-        self._highs = np.zeros(self._leaves, np.int32)
-        self._lows = np.zeros(self._leaves, np.int32)
+        self._cells = np.zeros(2 * len(self._points) + 1, np.int32)
+        self._blocks = np.zeros((-(-len(self._cells) // _BLOCK), 4), np.int32)
         self.reset()
 
     def _feed(self, values: Float64Array) -> int:
         found = int(
             _feed(
-                self.counts, self._points, self._weights, self._ring, self._slots, self._sums, self._highs,
-                self._lows, self._divisor, self._common, self.params.threshold, values,
+                self.counts, self._points, self._guide, self._grid, self._weights, self._ring, self._slots, self._cells, self._blocks,
+                self._divisor, self._common, self.params.threshold, values,
             )
         )  # fmt: skip
         if found >= 0:
@@ -112,22 +117,23 @@ class WindowedKS(Detector):
         return np.roll(self._ring, -at) if filled == len(self._ring) else self._ring[:filled].copy()
 
     def reset(self) -> None:
-        window = self.params.window
-        _clear(self.counts, self._points, self._weights, self._sums, self._highs, self._lows, window)
+        _clear(self.counts, self._weights, self._cells, self._blocks, self.params.window)
 
     @property
     def statistic(self) -> float:
         """The KS distance; 0 until the window is full."""
         if self.counts[_FILLED] < self.params.window:
             return 0.0
-        return float(max(self._highs[1], -self._lows[1]) // self._divisor / self._common)
+        return float(_largest(self._cells, self._blocks) // self._divisor / self._common)
 
     @property
     def threshold(self) -> float:
         return self.params.threshold
 
     def state(self) -> State:
-        return {"counts": self.counts, "ring": self._ring}
+        counts = self.counts.copy()
+        counts[_SPARE] = 0  # how far the kernel looks ahead is no part of the state
+        return {"counts": counts, "ring": self._ring}
 
     def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         counts, ring = self.counts.copy(), self._ring.copy()
@@ -139,18 +145,33 @@ class WindowedKS(Detector):
             raise SnapshotError("the state of windowed_ks is not one that can be: window out of bounds")
         self.reset()
         self.counts[:] = counts
+        self.counts[_SPARE] = 0
         self._ring[:] = ring
-        _rebuild(filled, self._points, self._ring, self._slots, self._sums, self._highs, self._lows, self._size)
-
-    @property
-    def _size(self) -> int:
-        return int(self._weights.sum())
+        _recount(filled, self._points, self._guide, self._grid, self._weights, self._ring, self._slots, self._cells)
 
 
 @numba.njit(cache=True)
-def _slot(points: Float64Array, value: float) -> int:
-    """The leaf of a value: 2j + 1 for the j-th reference value itself, 2j for the gap before it."""
-    low, high = 0, len(points)
+def _step(grid: Float64Array, value: float) -> int:
+    """The step of the guide that a value falls in; it rises with the value."""
+    return int(min(max((value - grid[0]) * grid[1], 0.0), _GUIDE - 1.0))
+
+
+@numba.njit(cache=True)
+def _guide(points: Float64Array, grid: Float64Array) -> Int32Array:
+    """Where the reference values of each step begin: of step s they are guide[s] to guide[s + 1] - 1."""
+    guide = np.zeros(_GUIDE + 1, np.int32)
+    for j in range(len(points)):
+        guide[_step(grid, points[j]) + 1] += 1
+    for step in range(_GUIDE):
+        guide[step + 1] += guide[step]
+    return guide
+
+
+@numba.njit(cache=True)
+def _slot(points: Float64Array, guide: Int32Array, grid: Float64Array, value: float) -> int:
+    """The cell of a value: 2j + 1 for the j-th reference value itself, 2j for the gap before it."""
+    step = _step(grid, value)
+    low, high = guide[step], guide[step + 1]
     while low < high:
         middle = (low + high) >> 1
         if points[middle] < value:
@@ -161,117 +182,100 @@ def _slot(points: Float64Array, value: float) -> int:
 
 
 @numba.njit(cache=True)
-def _join(node: int, leaves: int, sums: Int32Array, highs: Int32Array, lows: Int32Array) -> None:
-    """A node from its children: sum, largest and smallest sum of a non-empty prefix."""
-    left, right = 2 * node, 2 * node + 1
-    total = sums[left]
-    sums[node] = total + sums[right]
-    if left >= leaves:
-        highs[node] = max(total, sums[node])
-        lows[node] = min(total, sums[node])
-    else:
-        highs[node] = max(highs[left], total + highs[right])
-        lows[node] = min(lows[left], total + lows[right])
+def _clear(counts: Int64Array, weights: Int64Array, cells: Int32Array, blocks: Int32Array, window: int) -> None:
+    """The empty window: each cell holds its reference count × window; values will take × reference size off."""
+    counts[ALARMED], counts[SINCE], counts[_FILLED], counts[_NEXT], counts[_SPARE] = 0, 0, 0, 0, 0
+    cells[:] = 0
+    for j in range(len(weights)):
+        cells[2 * j + 1] = weights[j] * window
+    blocks[:, _STALE] = 1
 
 
 @numba.njit(cache=True)
-def _build(leaves: int, sums: Int32Array, highs: Int32Array, lows: Int32Array) -> None:
-    for node in range(leaves - 1, 0, -1):
-        _join(node, leaves, sums, highs, lows)
-
-
-@numba.njit(cache=True)
-def _clear(
-    counts: Int64Array,
-    points: Float64Array,
-    weights: Int64Array,
-    sums: Int32Array,
-    highs: Int32Array,
-    lows: Int32Array,
-    window: int,
-) -> None:
-    """The empty window: each leaf holds its reference count × window; values will take × reference size off."""
-    counts[ALARMED], counts[SINCE], counts[_FILLED], counts[_NEXT] = 0, 0, 0, 0
-    leaves = len(highs)
-    sums[:] = 0
-    for j in range(len(points)):
-        sums[leaves + 2 * j + 1] = weights[j] * window
-    _build(leaves, sums, highs, lows)
-
-
-@numba.njit(cache=True)
-def _rebuild(
+def _recount(
     filled: int,
     points: Float64Array,
+    guide: Int32Array,
+    grid: Float64Array,
+    weights: Int64Array,
     ring: Float64Array,
     slots: Int32Array,
-    sums: Int32Array,
-    highs: Int32Array,
-    lows: Int32Array,
-    size: int,
+    cells: Int32Array,
 ) -> None:
+    size = weights.sum()
     for i in range(filled):
-        slots[i] = _slot(points, ring[i])
-        sums[len(highs) + slots[i]] -= size
-    _build(len(highs), sums, highs, lows)
+        slots[i] = _slot(points, guide, grid, ring[i])
+        cells[slots[i]] -= size
 
 
 @numba.njit(cache=True)
-def _move(out: int, into: int, size: int, leaves: int, sums: Int32Array, highs: Int32Array, lows: Int32Array) -> None:
-    """A value leaves leaf `out` (or none, -1), one enters leaf `into`: mend the two paths, once they meet one."""
-    into += leaves
-    sums[into] -= size
-    if out < 0:
-        out = into
-    else:
-        out += leaves
-        sums[out] += size
-    while into > 1:
-        into >>= 1
-        out >>= 1
-        _join(into, leaves, sums, highs, lows)
-        if out != into:
-            _join(out, leaves, sums, highs, lows)
+def _largest(cells: Int32Array, blocks: Int32Array) -> int:
+    """The largest absolute sum of a prefix of the cells: the distance × reference size × window."""
+    total, high, low = 0, 0, 0
+    for k in range(len(blocks)):
+        if blocks[k, _STALE]:
+            inside, top, bottom = 0, -(2**31 - 1), 2**31 - 1
+            for cell in range(k * _BLOCK, min(len(cells), (k + 1) * _BLOCK)):
+                inside += cells[cell]
+                top = max(top, inside)
+                bottom = min(bottom, inside)
+            blocks[k, _TOTAL], blocks[k, _HIGH], blocks[k, _LOW], blocks[k, _STALE] = inside, top, bottom, 0
+        high = max(high, total + blocks[k, _HIGH])
+        low = min(low, total + blocks[k, _LOW])
+        total += blocks[k, _TOTAL]
+    return max(high, -low)
 
 
 @numba.njit(cache=True)
 def _feed(
     counts: Int64Array,
     points: Float64Array,
+    guide: Int32Array,
+    grid: Float64Array,
     weights: Int64Array,
     ring: Float64Array,
     slots: Int32Array,
-    sums: Int32Array,
-    highs: Int32Array,
-    lows: Int32Array,
+    cells: Int32Array,
+    blocks: Int32Array,
     divisor: int,
     common: int,
     threshold: float,
     values: Float64Array,
 ) -> int:
-    window, leaves = len(ring), len(highs)
+    window = len(ring)
     size = common * divisor // window
+    at, filled, spare = counts[_NEXT], counts[_FILLED], counts[_SPARE]
     for i in range(len(values)):
         value = values[i]
         if not np.isfinite(value):
             counts[IGNORED] += 1
             continue
         if counts[ALARMED]:
-            _clear(counts, points, weights, sums, highs, lows, window)
+            _clear(counts, weights, cells, blocks, window)
+            at, filled, spare = 0, 0, 0
         counts[SEEN] += 1
-        slot = _slot(points, value)
-        at = counts[_NEXT]
-        full = counts[_FILLED] == window
-        if not full or slots[at] != slot:  # the same leaf out and in changes nothing
-            _move(slots[at] if full else -1, slot, size, leaves, sums, highs, lows)
+        slot = _slot(points, guide, grid, value)
+        if filled == window:
+            old = slots[at]
+            cells[old] += size
+            blocks[old // _BLOCK, _STALE] = 1
+        else:
+            filled += 1
+        cells[slot] -= size
+        blocks[slot // _BLOCK, _STALE] = 1
         ring[at] = value
         slots[at] = slot
-        counts[_NEXT] = at + 1 if at + 1 < window else 0
-        if not full:
-            counts[_FILLED] += 1
-        if counts[_FILLED] == window and max(highs[1], -lows[1]) // divisor / common > threshold:
-            counts[ALARMED] = 1
-            return i
+        at = at + 1 if at + 1 < window else 0
+        spare -= 1
+        if filled == window and spare < 0:
+            largest = _largest(cells, blocks)
+            if largest // divisor / common > threshold:
+                counts[ALARMED] = 1
+                counts[_NEXT], counts[_FILLED], counts[_SPARE] = at, filled, 0
+                return i
+            # one step less than there are, against rounding
+            spare = max(0, int((threshold * common * divisor - largest) / size) - 1)
+    counts[_NEXT], counts[_FILLED], counts[_SPARE] = at, filled, max(spare, 0)
     return -1
 
 

@@ -12,6 +12,16 @@ import pytest
 from streams.devkafka import dev_kafka, locked
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--base-seed", type=int, default=20261122, help="what the seeds of statistical tests derive from")
+
+
+@pytest.fixture(scope="session")
+def base_seed(pytestconfig: pytest.Config) -> int:
+    """What the seeds of statistical tests derive from."""
+    return int(pytestconfig.getoption("--base-seed"))
+
+
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
     """Bootstrap servers of a real Apache Kafka, one for all the processes of a test run. That there is none to be had
