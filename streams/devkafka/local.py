@@ -27,8 +27,9 @@ _GUARD = 'exec 3<&0; "$@" </dev/null 3<&- & broker=$!; (cat <&3 >/dev/null; kill
 def local_kafka(
     brokers: int = 1, properties: Mapping[str, str] | None = None, format_arguments: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Bootstrap servers of a fresh cluster. `properties` go over the defaults; `format_arguments` go to Kafka's
-    StorageTool (e.g. --add-scram)."""
+    """Bootstrap servers of a fresh cluster. `properties` go over the defaults, with {broker} and {controller} in their
+    values standing for the ports; the PLAINTEXT listener must stay. `format_arguments` go to Kafka's StorageTool
+    (e.g. --add-scram)."""
     jars, launcher = fetch_jars(), java()
     for attempt in range(_ATTEMPTS):
         with tempfile.TemporaryDirectory(prefix="dev-kafka-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
@@ -71,14 +72,8 @@ class _Cluster:
             self._format(config)
         processes = [stack.enter_context(self._running(i)) for i in range(self._brokers)]
         servers = ",".join(f"127.0.0.1:{port}" for port in self._ports)
-        client = "SASL" not in self._properties.get("listener.security.protocol.map", "")
-        if not wait_until_ready(
-            servers,
-            self._brokers,
-            _START_TIMEOUT,
-            alive=lambda: all(process.poll() is None for process in processes),
-            ask_client=client,
-        ):
+        alive = lambda: all(process.poll() is None for process in processes)  # noqa: E731
+        if not wait_until_ready(servers, self._brokers, _START_TIMEOUT, alive=alive):
             raise DevKafkaUnavailable(f"Apache Kafka did not start: {self._complaint()}")
         return servers
 
@@ -114,7 +109,12 @@ class _Cluster:
             "group.min.session.timeout.ms": "1000",
             # A broker that is killed is given up after 3 s instead of 9 (only a cluster has someone to notice).
             **({"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"} if several else {}),
-            **self._properties,
+            **{
+                name: value.replace("{broker}", str(self._ports[i])).replace(
+                    "{controller}", str(self._controller_ports[i])
+                )
+                for name, value in self._properties.items()
+            },
         }
 
     def _format(self, config: Path) -> None:

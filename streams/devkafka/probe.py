@@ -35,9 +35,7 @@ def answers(bootstrap_servers: str, brokers: int, timeout: float) -> bool:
         time.sleep(_PAUSE)
 
 
-def wait_until_ready(
-    bootstrap_servers: str, brokers: int, timeout: float, *, alive: Callable[[], bool], ask_client: bool = True
-) -> bool:
+def wait_until_ready(bootstrap_servers: str, brokers: int, timeout: float, *, alive: Callable[[], bool]) -> bool:
     """Wait until all listen and the client sees them; False where the time is over or one has died."""
     deadline = time.monotonic() + timeout
     waiting = bootstrap_servers.split(",")
@@ -48,7 +46,7 @@ def wait_until_ready(
             waiting.pop(0)
         else:
             time.sleep(_PAUSE)
-    return alive() and (not ask_client or answers(bootstrap_servers, brokers, deadline - time.monotonic()))
+    return alive() and answers(bootstrap_servers, brokers, deadline - time.monotonic())
 
 
 def _listens(server: str) -> bool:

@@ -121,7 +121,8 @@ class Consumer(Protocol):
     """A member of a group. Reads committed records only. Never commits: offsets go with transactions.
 
     A partition hands out nothing between its assignment and its first `seek`: where to start is always said, never
-    defaulted. It joins the group at the first `poll`, and again, as a new member, where it was thrown out (on_lost).
+    defaulted. It joins the group between `subscribe` and the first `poll`, and again, as a new member, where it was
+    thrown out (on_lost).
     """
 
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None: ...

@@ -152,6 +152,8 @@ class KafkaConsumer:
         with translated("request"):
             self._client.assign(assigned)
             self._sought = False
+            # A pause outlives its assignment in the client; here it does not.
+            self._tell(self._client.resume, [p for p in self._positions if p not in self._paused])
             self._tell(self._client.pause, sorted(self._paused))
 
     def _tell(self, call: Callable[[list[Any]], None], partitions: Sequence[TopicPartition]) -> None:
@@ -169,7 +171,12 @@ class KafkaConsumer:
         self._notify(lambda listener: listener.on_assigned(list(self._assignment)))
 
     def _on_revoke(self, client: Any, partitions: Sequence[Any]) -> None:
-        self._give_back(lambda listener, had: listener.on_revoked(had))
+        # Where positions were handed over after the membership was lost, the client forgets that it was.
+        generation, member_id = _parse_metadata(client.consumer_group_metadata())
+        if generation < 0 or not member_id:
+            self._on_lost(client, partitions)
+        else:
+            self._give_back(lambda listener, had: listener.on_revoked(had))
 
     def _on_lost(self, client: Any, partitions: Sequence[Any]) -> None:
         self._give_back(lambda listener, had: listener.on_lost(had))
