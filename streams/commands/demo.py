@@ -81,9 +81,9 @@ def _on_kafka(console: Console, kafka: DevKafka, *, keep: bool, seed: int) -> in
         port = _free_port()
         config = Path(folder, "streamgauge.yaml")
         config.write_text(configuration(bootstrap, names, port))
-        with running(config, port, Path(folder, "run.log")):
+        with running(config, port, Path(folder, "run.log")) as process:
             console.print("streamgauge is running; the model service starts.")
-            code = _watch(console, bootstrap, names, World(), seed)
+            code = _watch(console, bootstrap, names, World(), seed, process)
             if keep:
                 _explore(console, config, bootstrap, names)
     _farewell(console, kafka, names, keep=keep)
@@ -167,7 +167,9 @@ def _free_port() -> int:
         return port
 
 
-def _watch(console: Console, bootstrap: str, names: Names, world: World, seed: int) -> int:
+def _watch(
+    console: Console, bootstrap: str, names: Names, world: World, seed: int, process: subprocess.Popen[bytes]
+) -> int:
     service = Service(bootstrap, names.topics, world, seed)
     watcher = Watcher(bootstrap, names.topics)
     diagnosis = service.diagnosis
@@ -178,11 +180,12 @@ def _watch(console: Console, bootstrap: str, names: Names, world: World, seed: i
     console.print(f"What will be planted after {world.change_after:.0f} s: {world.story}.")
     service.start()
     try:
-        _until_told(console, service, watcher, world)
-        service.stop()
+        _until_told(console, service, watcher, world, process)
     finally:
         service.stop()
         watcher.close()
+    if process.poll() is not None:
+        return 1  # `running` says why
     if service.problem is not None:
         raise DemoFailed(f"The model service failed: {service.problem}.") from service.problem
     if service.changed_at is None:
@@ -194,12 +197,14 @@ def _watch(console: Console, bootstrap: str, names: Names, world: World, seed: i
     return 0 if verdict.good else 1
 
 
-def _until_told(console: Console, service: Service, watcher: Watcher, world: World) -> None:
+def _until_told(
+    console: Console, service: Service, watcher: Watcher, world: World, process: subprocess.Popen[bytes]
+) -> None:
     """Show what happens until the error alert has been there for a while, or for too long has not."""
     began = time.monotonic()
     told: float | None = None
     with Live(console=console, refresh_per_second=4, transient=not console.is_terminal) as live:
-        while service.problem is None:
+        while service.problem is None and process.poll() is None:
             elapsed = time.monotonic() - began
             for alert in watcher.poll(0.25):
                 if not console.is_terminal:
