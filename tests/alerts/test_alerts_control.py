@@ -55,6 +55,13 @@ def test_a_silence_holds_from_its_start_to_its_end() -> None:
     assert it.alerts.snapshot()["mutes"] == []
 
 
+def test_a_silence_is_over_at_its_end_without_waiting_for_a_tick() -> None:
+    it = world()
+    it.control("silence/s", silence(START, START + HOUR, model="fraud"))
+    it.clock = START + HOUR
+    assert it.drift(fired())[0].muted_by is None
+
+
 def test_a_silence_can_be_changed_and_taken_away() -> None:
     it = world()
     it.control("silence/s", silence(model="churn"))

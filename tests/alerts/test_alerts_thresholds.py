@@ -280,3 +280,23 @@ def test_a_rule_on_long_windows_does_not_expire_between_two_of_them() -> None:
     assert {event.status for event in it.events} == {Status.FIRING}
     it.tick(7 * DAY)
     assert it.events[-1].resolution is Resolution.EXPIRED
+
+
+def test_windows_that_cannot_be_judged_are_no_news_of_an_alert() -> None:
+    it = world()
+    it.judge(window(0, 0.8))
+    for hour in range(1, 7 * 24 + 1):
+        it.judge(window(hour, 0.8, outcomes=3))
+        it.tick(HOUR)
+    assert it.events[-1].status is Status.FIRING
+    it.tick(HOUR)
+    assert it.events[-1].resolution is Resolution.EXPIRED
+
+
+def test_the_history_of_a_window_is_kept_as_long_as_it_may_be_revised() -> None:
+    it = history_world("sigmas", 3, 2 * DAY)
+    it.judge(*(window(i, 0.95 + 0.001 * (i % 2)) for i in range(48)), window(48, 0.5))
+    it.judge(*(window(i, None) for i in range(49, 48 + 8 * 24)))
+    assert statuses(it) == ["firing"]
+    it.judge(window(48, 0.95))
+    assert it.events[-1].resolution is Resolution.RECOVERED
