@@ -1,6 +1,6 @@
 """The command line of streamgauge."""
 
-from streams.commands import config, dev, run, topics
+from streams.commands import config, dev, doctor, run, topics
 from streams.commands.main import app, main
 
-__all__ = ["app", "config", "dev", "main", "run", "topics"]
+__all__ = ["app", "config", "dev", "doctor", "main", "run", "topics"]

@@ -214,6 +214,10 @@ class Admin(Protocol):
 
     def describe(self, topics: Sequence[str], timeout: float) -> dict[str, TopicInfo | None]: ...
 
+    def allowed(self, topics: Sequence[str], timeout: float) -> dict[str, frozenset[str]]:
+        """What we may do with each topic that exists: of READ, WRITE, CREATE, DELETE, …"""
+        ...
+
     def create(
         self,
         name: str,

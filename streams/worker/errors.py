@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from streams.log import Fenced, LogError, Refused, TopicMissing, Unreachable
+from streams.log import Fenced, LogError, OffsetOutOfRange, Refused, TopicMissing, Unreachable
 from streams.outcomes import FormatError
 from streams.state import StateError
 
@@ -58,6 +58,7 @@ _OF_OTHERS: tuple[tuple[type[Exception], Exit], ...] = (
     (Unreachable, Exit.KAFKA),
     (Refused, Exit.KAFKA),
     (TopicMissing, Exit.KAFKA),
+    (OffsetOutOfRange, Exit.STATE_LOST),
     (StateError, Exit.STATE_LOST),
     (FormatError, Exit.STATE_LOST),
 )

@@ -280,6 +280,7 @@ def test_a_crash_at_any_step_loses_nothing_and_repeats_nothing(step: str, when: 
 
     rig.log.faults.hook = crash
     if step in {"committed", "read"}:
+        worker.close()
         worker = rig.join()
     with pytest.raises(Crash):
         rig.settle(worker)
@@ -324,8 +325,10 @@ def test_a_journal_cut_above_its_floor_refuses_to_start() -> None:
     first = rig.join()
     rig.send(8)
     rig.settle(first)
+    rig.send(8)
+    rig.settle(first)
     first.close()
-    rig.log.expire_before(TopicPartition("app-journal", 0), 4)
+    rig.log.expire_before(TopicPartition("app-journal", 0), 2)
     with pytest.raises(StateLost, match="commit 1 is still needed"):
         rig.turns(rig.join(), 6)
 

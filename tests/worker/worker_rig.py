@@ -52,6 +52,7 @@ class FakeJoin:
         self.task = task
         self.commit = 0
         self.seen: list[str] = []
+        self.times: dict[TopicPartition, int] = {}
         self.restored_from: list[bytes] | None = None
         self.explode: Callable[[], None] | None = None
 
@@ -60,11 +61,10 @@ class FakeJoin:
             self.explode()
         self.commit += 1
         new: list[str] = []
-        times: dict[TopicPartition, int] = {}
         for batch in batches:
             assert list(batch.offsets) == sorted(set(batch.offsets))
             new += [value.decode() for value in batch.values if value is not None]
-            times[batch.source] = int(batch.timestamps.max())
+            self.times[batch.source] = int(batch.timestamps.max())
         outputs = [
             OutputRecord("app-outcomes", None, f"{len(self.seen) + i}:{text}".encode(), self.task % OUTCOMES)
             for i, text in enumerate(new)
@@ -72,7 +72,7 @@ class FakeJoin:
         self.seen += new
         journal = [json.dumps([self.commit, new]).encode()] if new else []
         metadata = json.dumps({"commit": self.commit, "task": self.task})
-        return FakeStep(outputs, journal, self.commit, 1, metadata, {"read": len(new)}, 1000, times, len(self.seen))
+        return FakeStep(outputs, journal, self.commit, 1, metadata, {"read": len(new)}, 1000, dict(self.times), len(self.seen))
 
     def restore(self, blocks: Iterable[bytes], metadata: Mapping[TopicPartition, str]) -> None:
         self.restored_from = list(blocks)

@@ -40,6 +40,15 @@ class KafkaAdmin:
             for topic, layout in found.items()
         }
 
+    def allowed(self, topics: Sequence[str], timeout: float) -> dict[str, frozenset[str]]:
+        deadline = time.monotonic() + timeout
+        answers = {topic: self._describe(topic, deadline, operations=True) for topic in topics}
+        return {
+            topic: frozenset(operation.name for operation in answer.authorized_operations or ())
+            for topic, answer in answers.items()
+            if answer is not None
+        }
+
     def create(
         self, name: str, partitions: int, config: Mapping[str, str], replication_factor: int | None, timeout: float
     ) -> None:
@@ -81,14 +90,19 @@ class KafkaAdmin:
 
     def _layout(self, topic: str, deadline: float) -> tuple[int, int] | None:
         """Partitions and replication factor."""
-        answer = self._ask(
-            lambda left: self._client.describe_topics(TopicCollection([topic]), request_timeout=left)[topic],
-            deadline,
-            accept=_MISSING,
-        )
+        answer = self._describe(topic, deadline, operations=False)
         if answer is None or not answer.partitions:
             return None
         return len(answer.partitions), len(answer.partitions[0].replicas)
+
+    def _describe(self, topic: str, deadline: float, *, operations: bool) -> Any:
+        return self._ask(
+            lambda left: self._client.describe_topics(
+                TopicCollection([topic]), include_authorized_operations=operations, request_timeout=left
+            )[topic],
+            deadline,
+            accept=_MISSING,
+        )
 
     def _configs(self, topics: Sequence[str], deadline: float) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {}

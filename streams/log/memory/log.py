@@ -213,6 +213,10 @@ class MemoryAdmin:
         with self._log.faults.around("admin"):
             return {topic: self._log.describe(topic) for topic in topics}
 
+    def allowed(self, topics: Sequence[str], timeout: float) -> dict[str, frozenset[str]]:
+        with self._log.faults.around("admin"):
+            return {topic: frozenset({"READ", "WRITE", "DESCRIBE"}) for topic in topics if self._log.has_topic(topic)}
+
     def create(
         self, name: str, partitions: int, config: Mapping[str, str], replication_factor: int | None, timeout: float
     ) -> None:
