@@ -32,6 +32,9 @@ from streams.alerts.summary import drift_facts
 _STANDING_LIMIT = 1_000
 _SCOPE_LIMIT = 1_000
 
+Scope = tuple[str | None, str | None]
+"""A version × variant."""
+
 
 class ModelAlerts:
     """The alerts of one model. Every method returns the events it leads to, in the order they are to be published."""
@@ -45,8 +48,9 @@ class ModelAlerts:
         self._silence = ModelSilence(settings, self._book)
         self._task: str | None = None
         self._event_time: int | None = None
-        self._latest: dict[tuple[str | None, str | None], int] = {}  # of each version × variant, its last prediction
-        self._news: dict[tuple[str | None, str | None], None] = {}  # which of them spoke since the last tick
+        self._latest: dict[Scope, int] = {}  # event time of the last prediction
+        self._news: dict[Scope, None] = {}  # which spoke since the last tick
+        self._retired: dict[Scope, None] = {}  # as of the last tick: rows between two ticks must not change it
         self._standing: dict[AlertKey, Facts] = {}  # changes that stand, with no alert open
 
     def decide(self, task: str) -> None:
@@ -60,8 +64,6 @@ class ModelAlerts:
         self._silence.seen(predictions, outcomes, latest)
         self._news[scope] = None
         self._latest[scope] = max(latest, self._latest.get(scope, latest))
-        if len(self._latest) > _SCOPE_LIMIT:
-            del self._latest[min(self._latest, key=lambda each: (self._latest[each], str(each)))]
 
     def drift(self, finding: DriftFinding, clock: int) -> list[Alert]:
         """A series changed, or is back."""
@@ -70,7 +72,7 @@ class ModelAlerts:
             self._standing.pop(key, None)
             return self._book.resolve(key, Resolution(finding.kind), clock)
         facts = drift_facts(finding, self._task, self._settings.detector_annotations.get(finding.rule, {}))
-        if self._is_retired(key):
+        if (finding.version, finding.variant) in self._retired:
             self._keep(key, facts)
             return []
         events = self._book.raise_(key, facts, Status.FIRING, clock)
@@ -80,7 +82,7 @@ class ModelAlerts:
 
     def judge(self, figures: WindowFigures, clock: int) -> list[Alert]:
         """A tumbling window has a new revision: the threshold rules look at it."""
-        if self._is_retired(AlertKey(figures.version, figures.variant, (), "", "")):
+        if (figures.version, figures.variant) in self._retired:
             return []
         return self._rules.judge(figures, clock)
 
@@ -152,6 +154,7 @@ class ModelAlerts:
         """
         if event_time is not None:
             self._event_time = max(event_time, self._event_time or event_time)
+        self._retire()
         self._mutes.tick(clock)
         events = self._silence.tick(clock, caught_up)
         events += self._close(clock)
@@ -169,7 +172,7 @@ class ModelAlerts:
             if origin == "drift" and (key.version, key.variant) in self._news:
                 episode.heard_at = clock
             resolution = None
-            if self._is_retired(key):
+            if (key.version, key.variant) in self._retired:
                 resolution = Resolution.VERSION_RETIRED
             elif self._is_out_of_date(episode, clock):
                 resolution = Resolution.EXPIRED
@@ -198,7 +201,8 @@ class ModelAlerts:
         if not self._standing or not self._news:
             return events
         for key, facts in list(self._standing.items()):
-            if (key.version, key.variant) in self._news and not self._is_retired(key) and self._book.room() > 0:
+            scope = (key.version, key.variant)
+            if scope in self._news and scope not in self._retired and self._book.room() > 0:
                 del self._standing[key]
                 events += self._book.raise_(key, facts, Status.FIRING, clock)
         return events
@@ -209,13 +213,22 @@ class ModelAlerts:
         if len(self._standing) > _STANDING_LIMIT:
             del self._standing[next(iter(self._standing))]
 
-    def _is_retired(self, key: AlertKey) -> bool:
-        if key.version is None or self._event_time is None:
-            return False
-        last = self._latest.get((key.version, key.variant))
-        if last is None or self._event_time - last < self._settings.retire_after:
-            return False
-        return any(variant == key.variant and other > last for (_, variant), other in self._latest.items())
+    def _retire(self) -> None:
+        """Tell which versions are retired, and forget the scopes that spoke longest ago, beyond the limit."""
+        if len(self._latest) > _SCOPE_LIMIT:
+            kept = sorted(self._latest, key=lambda each: (-self._latest[each], str(each)))[:_SCOPE_LIMIT]
+            self._latest = {scope: self._latest[scope] for scope in kept}
+        self._retired = {}
+        if self._event_time is None or len(self._latest) < 2:
+            return
+        newest: dict[str | None, int] = {}
+        for (_, variant), last in self._latest.items():
+            newest[variant] = max(last, newest.get(variant, last))
+        past = self._event_time - self._settings.retire_after
+        for scope, last in self._latest.items():
+            version, variant = scope
+            if version is not None and last <= past and newest[variant] > last:
+                self._retired[scope] = None
 
     def snapshot(self) -> dict[str, Any]:
         """All state as plain values, for `streams.state.pack`."""
@@ -224,6 +237,7 @@ class ModelAlerts:
             "event_time": self._event_time,
             "latest": [[version, variant, latest] for (version, variant), latest in self._latest.items()],
             "news": [list(scope) for scope in self._news],
+            "retired": [list(scope) for scope in self._retired],
             "standing": [[key.tree(), facts_tree(facts)] for key, facts in self._standing.items()],
             "mutes": self._mutes.snapshot(),
             "book": self._book.snapshot(),
@@ -238,6 +252,7 @@ class ModelAlerts:
         self._event_time = tree["event_time"]
         self._latest = {(version, variant): latest for version, variant, latest in tree["latest"]}
         self._news = dict.fromkeys((version, variant) for version, variant in tree["news"])
+        self._retired = dict.fromkeys((version, variant) for version, variant in tree["retired"])
         self._standing = {AlertKey.of(*key): facts_of(facts) for key, facts in tree["standing"]}
         self._mutes.restore(tree["mutes"])
         self._book.restore(tree["book"])

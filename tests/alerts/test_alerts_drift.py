@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from alerts_world import DAY, HOUR, START, fired, world
+from alerts_world import DAY, HOUR, START, World, fired, world
 
 from streams.alerts import DriftFinding, Level, Resolution, Status, Suspect
 
@@ -212,3 +212,27 @@ def test_the_summary_speaks_the_units_of_its_subject() -> None:
     assert latency.summary == "fraud (challenger): latency fell from 11.2 to 5 about 220 predictions ago"
     assert error.summary == "fraud (region eu): mean absolute error rose from 0.1 to 0.31"
     assert (amount.kind, latency.kind) == ("drift", "service")
+
+
+def test_what_comes_between_two_ticks_does_not_decide_whether_a_version_is_retired() -> None:
+    def world_with_a_retired_version() -> World:
+        it = world()
+        it.alerts.seen("2026-11-02", "champion", 10, 0, START)
+        it.alerts.seen("2026-11-09", "champion", 10, 0, START + HOUR)
+        it.tick(2 * DAY)
+        return it
+
+    before, after = world_with_a_retired_version(), world_with_a_retired_version()
+    assert before.drift(fired()) == []
+    before.alerts.seen("2026-11-02", "champion", 1, 0, START + 2 * DAY)
+    after.alerts.seen("2026-11-02", "champion", 1, 0, START + 2 * DAY)
+    assert after.drift(fired()) == []
+    assert [alert.to_json() for alert in before.tick()] == [alert.to_json() for alert in after.tick()] != []
+
+
+def test_versions_without_end_are_not_remembered_without_end() -> None:
+    it = world()
+    for i in range(3_000):
+        it.alerts.seen(f"v{i}", "champion", 1, 0, START + i)
+    it.tick()
+    assert [version for version, _, _ in it.alerts.snapshot()["latest"]] == [f"v{i}" for i in range(2_999, 1_999, -1)]

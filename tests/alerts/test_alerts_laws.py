@@ -110,7 +110,7 @@ def test_the_histories_know_every_way_an_alert_can_go() -> None:
     for rule_, ways in {
         "error": "firing recovered rebaselined version_retired expired",
         "low_accuracy": "pending firing recovered version_retired expired",
-        "sliding": "firing recovered version_retired expired",
+        "sliding": "firing recovered expired",
         "by_region": "firing recovered",
         "limits": "firing recovered",
         "silence": "firing recovered",
