@@ -5,10 +5,26 @@ No Python object per event leaves this room: strings are codes into a table, key
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from streams.outcomes import Listed
 from streams.records import Float64Array, Int32Array, Int64Array, UInt8Array
+
+
+class _Codes(dict[str | None, int]):
+    """Text to code; a text that is looked up for the first time is given the next one. None is -1, no text."""
+
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__({None: -1})
+        self._texts = texts
+
+    def __missing__(self, text: str) -> int:
+        code = self[text] = len(self._texts)
+        self._texts.append(text)
+        return code
 
 
 class Strings:
@@ -16,7 +32,7 @@ class Strings:
 
     def __init__(self, texts: list[str] | None = None) -> None:
         self.texts: list[str] = []
-        self._codes: dict[str, int] = {}
+        self._codes = _Codes(self.texts)
         for text in texts or []:
             self.code(text)
 
@@ -25,10 +41,11 @@ class Strings:
 
     def code(self, text: str) -> int:
         """The code of `text`, given to it now if it has none."""
-        code = self._codes.setdefault(text, len(self.texts))
-        if code == len(self.texts):
-            self.texts.append(text)
-        return code
+        return self._codes[text]
+
+    def codes(self, texts: Sequence[str | None]) -> Int32Array:
+        """The code of each text, -1 for None; new texts get theirs in order of appearance."""
+        return np.fromiter(map(self._codes.__getitem__, texts), np.int32, len(texts))
 
 
 @dataclass(slots=True)

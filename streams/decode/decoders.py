@@ -21,9 +21,10 @@ from streams.decode.columns import (
     Strings,
 )
 from streams.decode.listed import Privacy, listed
-from streams.decode.vectors import Doubt, classes, codes, flags, identifiers, names, numbers, times
+from streams.decode.vectors import Doubt, classes, flags, identifiers, names, nothing, numbers, times
 from streams.decode.wire import LabelWire, PredictionWire, Reader, label_of, prediction_of
-from streams.records import Int64Array, RecordBatch
+from streams.outcomes import Listed
+from streams.records import Float64Array, Int64Array, RecordBatch
 
 W = TypeVar("W", PredictionWire, LabelWire)
 C = TypeVar("C", PredictionColumns, LabelColumns)
@@ -107,7 +108,7 @@ class PredictionDecoder:
     ) -> tuple[PredictionColumns, Doubt]:
         ids, doubtful = identifiers([event.prediction_id for event in events])
         keys = [event.label_key for event in events]
-        if keys.count(None) == len(keys):
+        if nothing(keys):
             label_key, prediction_id = ids, None
         else:
             pairs = zip(events, keys, strict=True)
@@ -136,9 +137,9 @@ class PredictionDecoder:
                 doubtful |= maybe
         segments = np.full((len(self._segment_keys), len(events)), -1, np.int32)
         if self._segment_keys:
-            maps = [event.segments or {} for event in events]
-            for row, key in enumerate(self._segment_keys):
-                segments[row] = codes([one.get(key) for one in maps], strings)
+            maps = [event.segments for event in events]
+            for row, key in enumerate(self._segment_keys if not nothing(maps) else ()):
+                segments[row] = strings.codes([None if one is None else one.get(key) for one in maps])
         columns = PredictionColumns(
             place=places,
             offset=batch.offsets[places],
@@ -146,8 +147,8 @@ class PredictionDecoder:
             label_key=label_key,
             prediction_id=prediction_id,
             model=model,
-            version=codes([event.version for event in events], strings),
-            variant=codes([event.variant for event in events], strings),
+            version=strings.codes([event.version for event in events]),
+            variant=strings.codes([event.variant for event in events]),
             prediction=prediction,
             prediction_text=prediction_text,
             score=score,
@@ -161,21 +162,20 @@ class PredictionDecoder:
         )
         return columns, doubtful
 
-    def _scores(self, values: list[Any], models: list[str], strings: Strings) -> tuple[Any, Any, Doubt]:
+    def _scores(self, values: list[Any], models: list[str], strings: Strings) -> tuple[Float64Array, Listed, Doubt]:
         """The positive class's probability, the maps of classes, and the rows out of range."""
+        doubtful = np.zeros(len(values), np.bool_)
         if dict not in set(map(type, values)):
             score, doubt = numbers(values, np.nan)
-            maps: list[Any] = [None] * len(values)
-        else:
-            maps = [value if type(value) is dict else None for value in values]
-            positive = {model: self._positive_label(model) for model in dict.fromkeys(models)}
-            plain = [
-                value.get(positive[model]) if type(value) is dict else value
-                for value, model in zip(values, models, strict=True)
-            ]
-            score, doubt = numbers(plain, np.nan)
+            return score, Listed.empty(len(values)), doubtful if doubt is None else doubt
+        maps = [value if type(value) is dict else None for value in values]
+        positive = {model: self._positive_label(model) for model in dict.fromkeys(models)}
+        plain = [
+            value.get(positive[model]) if type(value) is dict else value
+            for value, model in zip(values, models, strict=True)
+        ]
+        score, doubt = numbers(plain, np.nan)
         scores, scores_doubt = listed(maps, strings)
-        doubtful = np.zeros(len(values), np.bool_)
         for maybe in (doubt, scores_doubt):
             if maybe is not None:
                 doubtful |= maybe

@@ -15,12 +15,11 @@ import numpy as np
 
 from schemas import MAX_NUMBER, canonical_class
 from streams.decode.columns import Strings
-from streams.decode.vectors import Doubt, codes
+from streams.decode.vectors import Doubt, nothing
 from streams.outcomes import Listed
 from streams.records import Float64Array, Int32Array, Int64Array
 
 Value = float | str | bool | None
-_NOTHING: dict[str, Value] = {}
 
 
 @dataclass(frozen=True)
@@ -44,54 +43,58 @@ def listed(
     Also the rows that hold a number out of range, or None where there are no maps at all.
     """
     count = len(maps)
-    if maps.count(None) == count:
+    if nothing(maps):
         return Listed.empty(count), None
     privacy = privacy or Privacy()
     groups = _groups(maps)
     lengths = np.zeros(count, np.int64)
-    for names, rows in groups:
-        lengths[rows] = len(names) - len(privacy.drop.intersection(names))
+    for group in groups:
+        lengths[group.rows] = len(group.names) - len(privacy.drop.intersection(group.names))
     offsets = np.zeros(count + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
-    column = Listed(
-        offsets,
-        np.empty(offsets[-1], np.int32),
-        np.empty(offsets[-1], np.float64),
-        np.full(offsets[-1], -1, np.int32),
-    )
+    size = int(offsets[-1])
+    column = Listed(offsets, np.empty(size, np.int32), np.empty(size), np.full(size, -1, np.int32))
     doubtful = np.zeros(count, np.bool_)
-    for names, rows in groups:
-        if names:
-            members = maps if len(rows) == count else [maps[row] for row in rows]
-            _fill(column, doubtful, rows, names, members, strings, privacy)
+    for group in groups:
+        _fill(column, doubtful, group, strings, privacy)
     return column, doubtful
 
 
-def _groups(maps: Sequence[Mapping[str, Value] | None]) -> list[tuple[tuple[str, ...], Int64Array]]:
-    """The rows of each tuple of names, in order of appearance."""
-    names = [() if one is None else tuple(one) for one in maps]
-    if names.count(names[0]) == len(names):
-        return [(names[0], np.arange(len(names)))]
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The rows whose maps have the same names in the same order, and all their values, row after row."""
+
+    names: tuple[str, ...]
+    rows: Int64Array | slice
+    values: list[Value]
+
+
+def _groups(maps: Sequence[Mapping[str, Value] | None]) -> list[_Group]:
+    """The groups, in order of appearance. The common case is one."""
+    if None not in maps:
+        names = tuple(maps[0])  # type: ignore[arg-type]
+        # A map's names are distinct, so a run of `names` over and over in which no map is longer than `names` and
+        # all together are as long as so many of them, is cut at every one of them.
+        if list(chain.from_iterable(maps)) == list(names) * len(maps):  # type: ignore[arg-type]
+            return [_Group(names, slice(None), _flat(maps))]
     rows: dict[tuple[str, ...], list[int]] = {}
-    for row, key in enumerate(names):
-        rows.setdefault(key, []).append(row)
-    return [(key, np.array(places)) for key, places in rows.items()]
+    for row, one in enumerate(maps):
+        rows.setdefault(tuple(one or ()), []).append(row)
+    return [_Group(key, np.array(own), _flat([maps[row] for row in own]) if key else []) for key, own in rows.items()]
 
 
-def _fill(
-    column: Listed,
-    doubtful: Doubt,
-    rows: Int64Array,
-    names: tuple[str, ...],
-    members: Sequence[Mapping[str, Value] | None],
-    strings: Strings,
-    privacy: Privacy,
-) -> None:
-    """Writes one group's entries: name after name, strided through the group's rows."""
-    flat: list[Value] = list(chain.from_iterable(map(dict.values, members)))  # type: ignore[arg-type]
-    entries = column.offsets[:-1][rows]
-    for at, name in enumerate(names):
-        values = flat[at :: len(names)]
+def _flat(maps: Sequence[Mapping[str, Value] | None]) -> list[Value]:
+    return list(chain.from_iterable(map(dict.values, maps)))  # type: ignore[arg-type]
+
+
+def _fill(column: Listed, doubtful: Doubt, group: _Group, strings: Strings, privacy: Privacy) -> None:
+    """Writes one group's entries, name by name."""
+    rows = group.rows
+    kept = len(group.names) - len(privacy.drop.intersection(group.names))
+    starts = None if isinstance(rows, slice) else column.offsets[:-1][rows]
+    place = 0
+    for at, name in enumerate(group.names):
+        values = group.values[at :: len(group.names)]
         if name in privacy.drop or name in privacy.hashed:  # its texts must not get into the table of strings
             doubtful[rows] |= np.array([type(one) is float and abs(one) > MAX_NUMBER for one in values])
             if name in privacy.drop:
@@ -99,21 +102,23 @@ def _fill(
             values = [None if one is None else privacy.digest(one) for one in values]
         value, text = _column(values, strings)
         doubtful[rows] |= np.abs(value) > MAX_NUMBER
+        entries = slice(place, None, kept) if starts is None else starts + place
         column.names[entries] = strings.code(name)
         column.values[entries] = value
-        column.texts[entries] = text
-        entries = entries + 1
+        if text is not None:
+            column.texts[entries] = text
+        place += 1
 
 
-def _column(values: Sequence[Value], strings: Strings) -> tuple[Float64Array, Int32Array | int]:
-    """One feature's values: numbers with NaN for missing, and codes of texts (-1 for all where there are none)."""
+def _column(values: Sequence[Value], strings: Strings) -> tuple[Float64Array, Int32Array | None]:
+    """One feature's values: numbers with NaN for missing, and codes of texts (None where there are no texts)."""
     kinds = set(map(type, values))
     if kinds == {float}:
-        return np.fromiter(values, np.float64, len(values)), -1
+        return np.fromiter(values, np.float64, len(values)), None
     if kinds == {str}:
-        return np.full(len(values), np.nan), codes(values, strings)  # type: ignore[arg-type]
+        return np.full(len(values), np.nan), strings.codes(values)  # type: ignore[arg-type]
     value = np.array([one if type(one) is float else np.nan for one in values])
     if kinds.isdisjoint((str, bool)):
-        return value, -1
+        return value, None
     texts = [canonical_class(one) if isinstance(one, str | bool) else None for one in values]
-    return value, codes(texts, strings)
+    return value, strings.codes(texts)

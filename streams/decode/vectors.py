@@ -18,7 +18,6 @@ from streams.decode.timestamps import BAD, parse_times
 from streams.records import Float64Array, Int32Array, Int64Array, UInt8Array
 
 Doubt = npt.NDArray[np.bool_]
-_FLOATS = frozenset({float})
 _NUMBERS = frozenset({int, float, bool})
 
 
@@ -37,38 +36,30 @@ def packed(texts: Sequence[str]) -> Packed:
 
 def identifiers(values: Sequence[int | str]) -> tuple[Packed, Doubt]:
     """Ids as packed bytes; an integer is its decimal text."""
-    texts: Sequence[str] = values if set(map(type, values)) == {str} else list(map(str, values))  # type: ignore[assignment]
-    keys = packed(texts)
+    try:
+        keys = packed(values)  # type: ignore[arg-type]
+    except TypeError:  # not all are texts
+        keys = packed(list(map(str, values)))
     lengths = np.diff(keys.ends, prepend=0)
     return keys, (lengths < 1) | (lengths > MAX_IDENTIFIER_BYTES)
-
-
-def codes(texts: Sequence[str | None], strings: Strings) -> Int32Array:
-    """The codes of the texts, -1 for None; new texts get theirs in order of appearance."""
-    return _coded(texts, dict.fromkeys(texts), strings)
 
 
 def names(texts: Sequence[str | None], strings: Strings) -> tuple[Int32Array, Doubt | None]:
     """Codes of texts that must be 1 to 256 bytes of UTF-8; no doubt (None) where all are."""
     distinct = dict.fromkeys(texts)
     bad = {text for text in distinct if text is not None and not 1 <= len(text.encode()) <= MAX_IDENTIFIER_BYTES}
-    if not bad:
-        return _coded(texts, distinct, strings), None
-    return np.full(len(texts), -1, np.int32), np.array([text in bad for text in texts])
-
-
-def _coded(texts: Sequence[str | None], distinct: dict[str | None, None], strings: Strings) -> Int32Array:
-    table = {text: -1 if text is None else strings.code(text) for text in distinct}
-    if len(table) == 1:
-        return np.full(len(texts), next(iter(table.values())), np.int32)
-    return np.fromiter(map(table.__getitem__, texts), np.int32, len(texts))
+    if bad:
+        return np.full(len(texts), -1, np.int32), np.array([text in bad for text in texts])
+    return strings.codes(texts), None
 
 
 def times(values: Sequence[int | str | None], absent: Int64Array) -> tuple[Int64Array, Doubt]:
     """Epoch milliseconds; `absent` stands where there is none."""
-    kinds = set(map(type, values))
-    if kinds == {str}:
+    try:
         texts = packed(values)  # type: ignore[arg-type]
+    except TypeError:  # not all are texts
+        kinds = set(map(type, values))
+    else:
         found: Int64Array = parse_times(texts.data, texts.ends)
         return found, found == BAD
     found = absent.copy()
@@ -83,12 +74,17 @@ def times(values: Sequence[int | str | None], absent: Int64Array) -> tuple[Int64
     return found, found == BAD
 
 
+def nothing(values: Sequence[object]) -> bool:
+    """Whether all are None."""
+    return not values or (values[0] is None and values.count(None) == len(values))
+
+
 def numbers(values: Sequence[float | None], absent: float) -> tuple[Float64Array, Doubt | None]:
     """Numbers, `absent` where there is none; no doubt (None) where none is given at all."""
     count = len(values)
-    if values.count(None) == count:
+    if nothing(values):
         return np.full(count, absent), None
-    if set(map(type, values)) != _FLOATS:
+    if None in values:
         values = [absent if value is None else value for value in values]
     found = np.fromiter(values, np.float64, count)
     return found, np.abs(found) > MAX_NUMBER
