@@ -1,0 +1,215 @@
+"""Everything the gauge knows of one model: its windows, its series, its alerts, and what task it does.
+
+Rows go to the windows and the series; what the series find, and what threshold rules see in the windows, goes to the
+alerts. The model's events are made here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import orjson
+
+from schemas import Baseline, InputError, Rebaseline, parse_control
+from streams.alerts import Alert, AlertSettings, Condition, ModelAlerts, WindowFigures
+from streams.cloudevents import headers
+from streams.gauge.clock import Now
+from streams.gauge.series import Finding, ModelSeries, MonitorChange, SeriesSettings
+from streams.gauge.settings import GaugeSettings
+from streams.gauge.task_type import TaskDecision, TaskType
+from streams.gauge.windows import ModelWindows, WindowSettings, WindowView, metric_event
+from streams.outcomes import Control, Kind, Rows
+from streams.records import Int64Array, OutputRecord
+
+
+class ModelGauge:
+    """The state of one model: a fold of its rows, ticks and control records."""
+
+    def __init__(self, name: str, settings: GaugeSettings) -> None:
+        self.name = name
+        self.changed = True
+        self._settings = settings
+        config, limits = settings.config.model(name), settings.config.limits
+        self._windows = ModelWindows(name, WindowSettings.from_config(config, limits))
+        self._series = ModelSeries(
+            name, SeriesSettings.of(config, limits, settings.predictions_topic, settings.labels_topic)
+        )
+        self._alerts = ModelAlerts(name, AlertSettings.from_config(config, settings.config_hash))
+        self._ruled = bool(config.rules)
+        self._decision: TaskDecision | None = TaskDecision()
+        self._monitored = 0  # monitor events so far: part of their identity
+        if config.task != "auto":
+            self._decide(config.task)
+
+    def _decide(self, task: TaskType) -> None:
+        self._decision = None
+        self._windows.decide(task)
+        self._series.decide(task)
+        self._alerts.decide(task)
+
+    def apply(self, rows: Rows, join_task: int, clock: int) -> list[tuple[int, OutputRecord]]:
+        """Fold the model's next rows. What was decided at a row, with the row's place, in order."""
+        self.changed = True
+        if self._decision is not None:
+            at = self._decision.watch(rows)
+            task = self._decision.task
+            if at is not None and task is not None:
+                before = self._fold(rows.take(np.arange(at + 1)), join_task, clock)
+                self._decide(task)
+                after = self._fold(rows.take(np.arange(at + 1, len(rows))), join_task, clock)
+                return before + [(place + at + 1, record) for place, record in after]
+        return self._fold(rows, join_task, clock)
+
+    def _fold(self, rows: Rows, join_task: int, clock: int) -> list[tuple[int, OutputRecord]]:
+        if not len(rows):
+            return []
+        self._windows.apply(rows, join_task)
+        for version, variant, places in _by_version(rows):
+            predictions = int(np.count_nonzero(rows.kind[places] == Kind.PREDICTED))
+            outcomes = int(np.count_nonzero(rows.kind[places] == Kind.OUTCOME))
+            if predictions or outcomes:
+                latest = int(rows.timestamp[places].max())
+                self._alerts.seen(version, variant, predictions, outcomes, latest)
+        decided: list[tuple[int, OutputRecord]] = []
+        for finding in self._series.apply(rows, join_task):
+            alerts = self._alerts.drift(finding.drift, clock)
+            decided += [(finding.row, record) for record in self._records(alerts, clock)]
+        return decided
+
+    def tick(self, now: Now, limit: int) -> list[OutputRecord]:
+        """Time has passed: windows that are due, rules that judge them, what is monitored. About `limit` at most."""
+        made: list[OutputRecord] = []
+        for view in self._windows.tick(now.clock, now.watermark, limit):
+            made.append(self._metric(view, now.clock))
+            if self._ruled and view.kind == "tumbling":
+                made += self._records(self._alerts.judge(_figures(view), now.clock), now.clock)
+        for told in self._series.tick(now.clock, now.watermark):
+            if isinstance(told, Finding):
+                made += self._records(self._alerts.drift(told.drift, now.clock), now.clock)
+            else:
+                made.append(self._monitor(told, now.clock))
+        for limit_name in self._series.overflows:
+            made += self._records(self._alerts.condition(_overflow(limit_name), now.clock), now.clock)
+        made += self._records(self._alerts.tick(now.clock, now.watermark, now.caught_up), now.clock)
+        self.changed = self.changed or bool(made)
+        return made
+
+    def control(self, control: Control, clock: int) -> list[OutputRecord]:
+        """A record of the control topic; most are of other models. The join stage lets only readable ones through."""
+        try:
+            alerts = self._alerts.control(control.key, control.value, clock)
+            record = parse_control(control.key, control.value)
+        except InputError:
+            return []
+        self.changed = True
+        made = self._records(alerts, clock)
+        match record.body:
+            case Rebaseline() if record.name[0] == self.name:
+                for finding in self._series.rebaseline(record.name[1], record.name[2]):
+                    made += self._records(self._alerts.drift(finding.drift, clock), clock)
+            case Baseline() as baseline if record.name[0] == self.name:
+                self._series.baseline(record.name[1], baseline.profile)
+        return made
+
+    def _metric(self, view: WindowView, clock: int) -> OutputRecord:
+        event = metric_event(view, self.name, self._settings.application_id)
+        event["config_hash"] = self._settings.config_hash
+        made = headers("metric", event["event_id"], self._settings.application_id, self.name, clock)
+        return OutputRecord(self._settings.metrics_topic, self.name.encode(), orjson.dumps(event), headers=made)
+
+    def _monitor(self, change: MonitorChange, clock: int) -> OutputRecord:
+        self._monitored += 1
+        identity = [self._settings.application_id, self.name, self._monitored]
+        event_id = blake2b(orjson.dumps(identity), digest_size=16, person=b"monitor").hexdigest()
+        event = {
+            "event_id": event_id,
+            "model": self.name,
+            "version": change.version,
+            "variant": change.variant,
+            "segment": {},
+            "subject": change.subject,
+            "detector": change.detector,
+            "state": change.state,
+            "reason": change.reason,
+            "reference": change.reference,
+            "detectable": change.detectable and {**change.detectable, "within": math.ceil(change.detectable["within"])},
+            "config_hash": self._settings.config_hash,
+        }
+        made = headers("monitor", event_id, self._settings.application_id, self.name, clock)
+        value = orjson.dumps(event, option=orjson.OPT_SERIALIZE_NUMPY)
+        return OutputRecord(self._settings.metrics_topic, self.name.encode(), value, headers=made)
+
+    def _records(self, alerts: Iterable[Alert], clock: int) -> list[OutputRecord]:
+        application = self._settings.application_id
+        return [
+            OutputRecord(
+                self._settings.alerts_topic,
+                alert.alert_id.encode(),
+                alert.to_json(),
+                headers=headers("alert", alert.event_id, application, self.name, clock),
+            )
+            for alert in alerts
+        ]
+
+    def snapshot(self) -> Any:
+        """The state, for `streams.state.pack`. Marks the model as unchanged."""
+        self.changed = False
+        return {
+            "decision": None if self._decision is None else self._decision.snapshot(),
+            "monitored": self._monitored,
+            "windows": self._windows.snapshot(),
+            "series": self._series.snapshot(),
+            "alerts": self._alerts.snapshot(),
+        }
+
+    def restore(self, tree: Any) -> None:
+        """Take back what snapshot gave."""
+        self.changed = False
+        self._monitored = tree["monitored"]
+        self._windows.restore(tree["windows"])
+        self._series.restore(tree["series"])
+        self._alerts.restore(tree["alerts"])
+        if self._decision is not None:
+            if tree["decision"] is None:
+                self._decision = None
+            else:
+                self._decision.restore(tree["decision"])
+
+
+def _by_version(rows: Rows) -> list[tuple[str | None, str | None, Int64Array]]:
+    """(version, variant, places) of the rows, in the order in which the pairs first appear."""
+    pairs = rows.version.astype(np.int64) * (len(rows.strings) + 1) + rows.variant
+    found, first, which = np.unique(pairs, return_index=True, return_inverse=True)
+    return [
+        (_text(rows, rows.version[first[k]]), _text(rows, rows.variant[first[k]]), np.flatnonzero(which == k))
+        for k in sorted(range(len(found)), key=lambda k: int(first[k]))
+    ]
+
+
+def _text(rows: Rows, code: int) -> str | None:
+    return rows.strings[code] if code >= 0 else None
+
+
+def _figures(view: WindowView) -> WindowFigures:
+    assert view.start is not None
+    assert view.size is not None
+    return WindowFigures(
+        version=view.version,
+        variant=view.variant,
+        start=view.start,
+        size=view.size,
+        state=view.state,
+        mature=view.mature,
+        outcomes=view.counts["outcomes"],
+        metrics={name: view.value(name) for name in view.metrics},
+        segment=view.segment,
+    )
+
+
+def _overflow(name: str) -> Condition:
+    text = f"more {name} were seen than limits.{name} allows; the rest counts as __other__"
+    return Condition("data_quality", f"limits/{name}", name, active=True, text=text)

@@ -1,0 +1,178 @@
+"""The gauge task of one outcomes partition: a fold of outcomes messages into metric, monitor and alert events.
+
+What it publishes depends on the order of the rows alone. Between two ticks each model's rows are folded in bulk; what
+is decided at a row (an alarm) is published in the order of the rows, what is decided by time (windows, rules, repeats)
+at the tick row that brought the time. So any cut of the log into batches gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from streams.gauge.clock import GaugeClock, Now
+from streams.gauge.model import ModelGauge
+from streams.gauge.settings import GaugeSettings
+from streams.gauge.snapshots import Cut, head, model_chunks, read
+from streams.outcomes import UNKNOWN_MODEL, Control, Kind, Rows, Tick, decode
+from streams.records import OutputRecord, RecordBatch
+
+_TICKS = msgspec.json.Decoder(Tick)
+_CONTROLS = msgspec.json.Decoder(Control)
+
+
+@dataclass(slots=True)
+class GaugeStep:
+    """What one batch of outcomes messages led to."""
+
+    outputs: list[OutputRecord] = field(default_factory=list)
+    watermark: int | None = None
+    counters: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def metadata(self) -> str:
+        """What goes with the offsets: the watermark, for people who look at the group."""
+        return "" if self.watermark is None else f"watermark={self.watermark}"
+
+
+class GaugeTask:
+    """Folds the messages of one outcomes partition, in their order."""
+
+    def __init__(self, settings: GaugeSettings, partition: int) -> None:
+        self._settings = settings
+        self._partition = partition
+        self._clock = GaugeClock()
+        self._models: dict[str, ModelGauge] = {}  # in the order in which they appeared
+        self._cursor = 0  # the model at which the next tick begins: see _tick
+        self._controls: dict[str, Control] = {}  # the newest of each key, for models that appear later
+        self._chunks: dict[str, int] = {}
+        self._snapshot_clock = 0
+        self._bytes_since_snapshot = 0
+
+    def apply(self, batch: RecordBatch) -> GaugeStep:
+        """Fold the messages of the batch. Raises FormatError where one is not ours: nothing must be skipped here."""
+        step = GaugeStep()
+        for value in batch.values:
+            if value is None:
+                continue
+            message = decode(value)
+            self._bytes_since_snapshot += len(value)
+            self._fold(message.rows, message.join_task, step)
+            _count(step, "rows", len(message.rows))
+        step.watermark = self._clock.watermark
+        return step
+
+    def _fold(self, rows: Rows, join_task: int, step: GaugeStep) -> None:
+        """Fold the rows of one message: in bulk between the rows that carry a payload, which stand alone."""
+        start = 0
+        for at in sorted(rows.payloads):
+            self._fold_events(rows, start, at, join_task, step)
+            if rows.kind[at] == Kind.TICK:
+                self._tick(self._clock.tick(_TICKS.decode(rows.payloads[at])), step)
+            else:
+                self._control(_CONTROLS.decode(rows.payloads[at]), step)
+            start = at + 1
+        self._fold_events(rows, start, len(rows), join_task, step)
+
+    def _fold_events(self, rows: Rows, start: int, stop: int, join_task: int, step: GaugeStep) -> None:
+        if start == stop:
+            return
+        codes = rows.model[start:stop]
+        order = np.argsort(codes, kind="stable")
+        bounds = np.flatnonzero(np.diff(codes[order])) + 1
+        decided: list[tuple[int, OutputRecord]] = []
+        # The order in which models first appear must not depend on string codes: they are per message.
+        groups = sorted(np.split(order, bounds), key=lambda group: int(group[0]))
+        for group in groups:
+            places = group + start
+            code = int(rows.model[places[0]])
+            gauge = self._model(rows.strings[code] if code >= 0 else UNKNOWN_MODEL)
+            decided += [
+                (int(places[at]), record) for at, record in gauge.apply(rows.take(places), join_task, self._clock.clock)
+            ]
+        decided.sort(key=lambda each: each[0])
+        step.outputs += [record for _, record in decided]
+        _count(step, "alerts", len(decided))
+
+    def _model(self, name: str) -> ModelGauge:
+        gauge = self._models.get(name)
+        if gauge is None:
+            gauge = self._models[name] = ModelGauge(name, self._settings)
+            for control in self._controls.values():
+                gauge.control(control, self._clock.clock)
+        return gauge
+
+    def _tick(self, now: Now, step: GaugeStep) -> None:
+        """Let time pass for every model. At most `events_per_tick` events leave; the next tick goes on from there."""
+        left = self._settings.events_per_tick
+        names = list(self._models)
+        begin = self._cursor if self._cursor < len(names) else 0
+        self._cursor = 0
+        for i in range(len(names)):
+            at = (begin + i) % len(names)
+            if left <= 0:
+                self._cursor = at
+                break
+            made = self._models[names[at]].tick(now, left)
+            step.outputs += made
+            left -= len(made)
+
+    def _control(self, control: Control, step: GaugeStep) -> None:
+        self._controls.pop(control.key, None)
+        if control.value is not None:
+            self._controls[control.key] = control
+        for gauge in self._models.values():
+            step.outputs += gauge.control(control, self._clock.clock)
+
+    def snapshot_due(self) -> bool:
+        """Whether 30 s of the ticks' clock or 64 MiB of outcomes have passed since the last cut."""
+        return (
+            self._clock.clock - self._snapshot_clock >= self._settings.snapshot_every
+            or self._bytes_since_snapshot >= self._settings.snapshot_bytes
+        )
+
+    def snapshot(self, next_offset: int) -> list[OutputRecord]:
+        """The records of a cut at `next_offset`: changed models and the head. They must all be in one transaction."""
+        records: list[tuple[bytes, bytes | None]] = []
+        for name, gauge in self._models.items():
+            if gauge.changed:
+                made = list(model_chunks(name, gauge.snapshot(), self._chunks.get(name, 0)))
+                self._chunks[name] = sum(value is not None for _, value in made)
+                records += made
+        state = {
+            "clock": self._clock.snapshot(),
+            "cursor": self._cursor,
+            "models": list(self._models),
+            "controls": [[each.key, each.value, each.offset] for each in self._controls.values()],
+        }
+        records.append(head(Cut(next_offset, state, dict(self._chunks))))
+        self._snapshot_clock = self._clock.clock
+        self._bytes_since_snapshot = 0
+        topic = self._settings.snapshots_topic
+        return [OutputRecord(topic, key, value, self._partition) for key, value in records]
+
+    def restore(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> int | None:
+        """Take the newest cut. Returns the offset from which outcomes are to be replayed silently; None: no cut.
+
+        Raises StateError where the cut is damaged, incomplete or newer than this version.
+        """
+        snapshot = read(records)
+        if snapshot is None:
+            return None
+        state = snapshot.cut.state
+        self._clock.restore(state["clock"])
+        self._cursor = state["cursor"]
+        self._controls = {fields[0]: Control(*fields) for fields in state["controls"]}
+        self._chunks = dict(snapshot.cut.chunks)
+        self._snapshot_clock = self._clock.clock
+        for name in state["models"]:
+            self._models[name] = ModelGauge(name, self._settings)
+            self._models[name].restore(snapshot.models[name])
+        return snapshot.cut.offset
+
+
+def _count(step: GaugeStep, name: str, amount: int) -> None:
+    step.counters[name] = step.counters.get(name, 0) + amount
