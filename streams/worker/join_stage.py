@@ -165,7 +165,9 @@ class JoinStageTask:
         if self._birth is not None:
             outputs.append(self._birth)
             self._birth = None
-        return Turn(outputs, journal, offsets, Figures(step.watermark, step.held, step.counters))
+        read = {partition.topic for partition in self.partitions}  # told by the loop, for all stages alike
+        counters = {name: amount for name, amount in step.counters.items() if name not in read}
+        return Turn(outputs, journal, offsets, Figures(step.watermark, step.held, counters))
 
     def last_turn(self, clock: int) -> Turn | None:
         """Nothing: every commit leaves the journal complete."""

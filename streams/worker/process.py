@@ -1,4 +1,8 @@
-"""One stage in this process: its clients, its loop, its HTTP, its signals."""
+"""One stage in this process: its clients, its loop, its HTTP, its signals.
+
+The stages' cores are imported only where they run: they bring numba, scipy and pyarrow, which a supervisor, a
+`config check` or the other stage need not wait for.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,6 @@ from typing import Literal
 import structlog
 
 from schemas import Config
-from streams.gauge import GaugeSettings, GaugeTask
-from streams.join import ControlTask, JoinSettings, JoinTask
 from streams.log import Log
 from streams.worker.clock import SystemClock
 from streams.worker.gauge_stage import GaugeStage, GaugeTopics
@@ -30,6 +32,8 @@ _log = structlog.get_logger("streamgauge.process")
 
 def join_stage(config: Config, layout: Layout, start: str) -> JoinStage:
     """The join stage of an application whose inputs have `layout.partitions` partitions."""
+    from streams.join import ControlTask, JoinSettings, JoinTask
+
     settings = JoinSettings.from_config(config)
     tasks = layout.partitions + 1
 
@@ -48,6 +52,8 @@ def join_stage(config: Config, layout: Layout, start: str) -> JoinStage:
 
 def gauge_stage(config: Config) -> GaugeStage:
     """The gauge stage of an application."""
+    from streams.gauge import GaugeSettings, GaugeTask
+
     settings = GaugeSettings.from_config(config)
     topics = GaugeTopics(config.outcomes_topic, config.snapshots_topic, config.outcomes_partitions)
     return GaugeStage(topics, config.gauge_group, lambda partition: GaugeTask(settings, partition))
