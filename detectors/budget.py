@@ -28,7 +28,12 @@ STANDARD_ERRORS = 5.0
 
 
 class Uncalibrated(ValueError):
-    """The bound does not hold for this sample; the message is the reason."""
+    """The bound does not hold for this sample; the message is the reason. `needed` is the size of a reference that
+    would do, where a larger one would."""
+
+    def __init__(self, reason: str, needed: int | None = None) -> None:
+        super().__init__(reason)
+        self.needed = needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,8 @@ def _page_hinkley(
         needed = ceil((STANDARD_ERRORS * spread / delta) ** 2)
         raise Uncalibrated(
             f"the allowance {delta:.4g} is smaller than five standard errors of the reference mean "
-            f"({STANDARD_ERRORS * error:.4g}); a reference of about {needed} values would do"
+            f"({STANDARD_ERRORS * error:.4g}); a reference of about {needed} values would do",
+            needed,
         )
     starts = np.geomspace(size, size + looks, 25)
     errors = spread / np.sqrt(starts[:-1])[:, None] * _NODES[None, :]

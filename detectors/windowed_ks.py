@@ -94,8 +94,8 @@ class WindowedKS(Detector):
     def _feed(self, values: Float64Array) -> int:
         found = int(
             _feed(
-                self.counts, self._points, self._guide, self._grid, self._weights, self._ring, self._slots, self._cells, self._blocks,
-                self._divisor, self._common, self.params.threshold, values,
+                self.counts, self._points, self._guide, self._grid, self._weights, self._ring, self._slots,
+                self._cells, self._blocks, self._divisor, self._common, self.params.threshold, values,
             )
         )  # fmt: skip
         if found >= 0:
@@ -153,7 +153,8 @@ class WindowedKS(Detector):
 @numba.njit(cache=True)
 def _step(grid: Float64Array, value: float) -> int:
     """The step of the guide that a value falls in; it rises with the value."""
-    return int(min(max((value - grid[0]) * grid[1], 0.0), _GUIDE - 1.0))
+    place: int = int(min(max((value - grid[0]) * grid[1], 0.0), _GUIDE - 1.0))
+    return place
 
 
 @numba.njit(cache=True)
@@ -178,7 +179,8 @@ def _slot(points: Float64Array, guide: Int32Array, grid: Float64Array, value: fl
             low = middle + 1
         else:
             high = middle
-    return 2 * low + (1 if low < len(points) and points[low] == value else 0)
+    found: int = 2 * low + (1 if low < len(points) and points[low] == value else 0)
+    return found
 
 
 @numba.njit(cache=True)

@@ -71,13 +71,30 @@ class Series:
                 for watch in self.watches:
                     watch.arm(self.sample, shares(row), self._settings.budget, moments)
         found: list[tuple[int, int, Finding]] = []
-        for number, watch in enumerate(self.watches):
+        # those that wait for a longer reference come last: it is none once another detector has fired
+        for number, watch in sorted(enumerate(self.watches), key=lambda each: (each[1].retry_at is not None, each[0])):
             start = 0 if watch.own and not watch.refers else begin
+            if watch.retry_at is not None:
+                start = self._retry(watch, lane, shares)
             for event in watch.run(lane.values, start, self.history, self.sample):
                 drift = replace(event.drift, cause=self._cause(lane, event.index))
                 found.append((event.index, number, Finding(int(lane.rows[event.index]), drift)))
         found.sort(key=lambda each: each[:2])
         return [finding for _, _, finding in found]
+
+    def _retry(self, watch: Watch, lane: Lane, shares: Callable[[int], int]) -> int:
+        """Let a watch try a longer reference where the lane brings it: the place from which it looks."""
+        first = self.history.count - len(lane)
+        while self.sample is not None and watch.retry_at is not None and watch.retry_at <= self.history.count:
+            count = watch.retry_at
+            if any(each.first_fired is not None and each.first_fired <= count for each in self.watches):
+                watch.retry_at = None
+                break
+            row = int(lane.rows[count - first - 1])
+            watch.retry(self.sample, shares(row), self._settings.budget, self.history.moments(count))
+            if watch.state == "armed":
+                return count - first
+        return len(lane)
 
     def _cause(self, lane: Lane, index: int) -> Cause:
         labelled = bool(lane.labelled[index])

@@ -9,7 +9,7 @@ warming ──reference──► armed ──alarm that matters──► firing
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import pi, sqrt
 from typing import Any, Literal
 
@@ -25,6 +25,8 @@ from streams.records import Float64Array
 
 CHECK_EVERY = 100
 """While an alert fires, its recovery is looked at every so many values."""
+LONGEST = 10
+"""A reference of 0/1 values is made this many times longer at most, where its mean is not known well enough."""
 CHANCE = 0.05
 """A distance that chance alone exceeds this rarely (by a bound) is taken for none when a series recovers."""
 
@@ -63,6 +65,8 @@ class Watch:
         self._begin = Moments()  # the series when this watch began to look
         self._before: Moments | None = None  # of the alert that fires
         self._calm_since: int | None = None
+        self.retry_at: int | None = None  # values of the series at which a longer reference may do
+        self.first_fired: int | None = None  # values of the series at the first alarm
         if self._impossible():
             self.state, self.reason = "unarmed", self._impossible()
         elif self.own and not self.refers:
@@ -144,6 +148,8 @@ class Watch:
             self._build(values)
         except detectors.Uncalibrated as problem:
             self.state, self.reason = "uncalibrated", str(problem)
+            if self._kind == "binary" and sample.origin == "self" and problem.needed is not None:
+                self.retry_at = max(problem.needed, begin.count + 1)
             return
         except detectors.ParameterError as problem:
             self.state, self.reason = "unarmed", str(problem)
@@ -153,6 +159,17 @@ class Watch:
         if not self.own:
             self._detector.prime(values * self._scale)
         self._base, self._begin = (begin if sample.origin == "self" else sample.moments), begin
+
+    def retry(self, sample: Sample, shares: int, budget: float, begin: Moments) -> None:
+        """Arm with all values so far for a reference, where the first were too few to know their mean well enough."""
+        self.retry_at = None
+        if begin.count > LONGEST * len(sample.values):
+            return
+        self.state, self.reason = "warming", None
+        ones = round(begin.total)
+        longer = np.repeat([0.0, 1.0], [begin.count - ones, ones])
+        lag_one = detectors.lag_one_autocorrelation(sample.values) if sample.lag_one is None else sample.lag_one
+        self.arm(replace(sample, values=longer, lag_one=lag_one), shares, budget, begin)
 
     def _build(self, values: Float64Array) -> None:
         params = {key: value for key, value in self._params.items() if value is not None}
@@ -204,6 +221,8 @@ class Watch:
         if not self.refers and abs(rise) < least:
             return None
         self._before, self._calm_since = before, None
+        if self.first_fired is None:
+            self.first_fired = count
         numeric = self._kind != "categories"
         return self._finding(
             "fired",
@@ -280,6 +299,7 @@ class Watch:
         """Forget the reference. The finding that ends the alert, where one fires."""
         ended = self._finding("rebaselined") if self.firing else None
         self._before = self._calm_since = None
+        self.retry_at = self.first_fired = None
         if self.state != "unarmed" and not (self.own and not self.refers):
             self.state, self.reason, self._detector, self._calibration = "warming", None, None, None
             self._params, self._scale = dict(self._settings.params or {}), 1.0
@@ -298,6 +318,8 @@ class Watch:
             "moments": [[m.count, m.total, m.squares] for m in (self._base, self._begin)],
             "before": None if self._before is None else list(asdict(self._before).values()),
             "calm_since": self._calm_since,
+            "retry_at": self.retry_at,
+            "first_fired": self.first_fired,
         }
 
     def restore(self, tree: Any, sample: Sample | None) -> None:
@@ -313,3 +335,4 @@ class Watch:
         self._base, self._begin = (Moments(*each) for each in tree["moments"])
         self._before = None if tree["before"] is None else Moments(*tree["before"])
         self._calm_since = tree["calm_since"]
+        self.retry_at, self.first_fired = tree["retry_at"], tree["first_fired"]
