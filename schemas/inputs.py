@@ -298,7 +298,7 @@ def _input_error(problem: ValidationError) -> InputError:
     location = error["loc"]
     field = error.get("ctx", {}).get("field") or (str(location[0]) if location else None)
     if field in _NAMED and len(location) > 1 and location[-1] != "[key]":
-        field = f"{field}.{location[1]}"[:MAX_IDENTIFIER_BYTES]
+        field = f"{field}.{location[1]}"[:MAX_IDENTIFIER_BYTES].encode(errors="replace").decode()
     kind = error["type"]
     if kind == "missing":
         return InputError("missing_field", f"{field} is required", field)

@@ -30,7 +30,12 @@ class Section(BaseModel):
         for key in data:
             if key not in allowed and key not in cls.model_fields:
                 raise unknown_key(str(key), allowed)
-        return data
+        # A section whose keys are all commented out is null in YAML: it is the default.
+        return {key: value for key, value in data.items() if value is not None or cls._nullable(key)}
+
+    @classmethod
+    def _nullable(cls, key: str) -> bool:
+        return any(field.default is None for name, field in cls.model_fields.items() if key in (name, field.alias))
 
 
 def unknown_key(key: str, allowed: list[str]) -> PydanticCustomError:

@@ -88,10 +88,11 @@ class PredictionDecoder:
             frozenset(config.privacy.hash_features),
             b"" if secret is None else secret.get_secret_value().encode(),
         )
+        positive = {name: config.model(name).positive_label for name in config.models}
         return cls(
             config.fields,
             config.segment_keys,
-            lambda model: config.model(model).positive_label,
+            lambda model: positive.get(model, config.defaults.positive_label),
             privacy,
             Span(config.defaults.join.max_future, config.defaults.join.max_past),
         )

@@ -37,6 +37,19 @@ def test_what_is_not_json_is_invalid_json() -> None:
         assert decode(value) == ([], [(0, "invalid_json", None)])
 
 
+def test_json_nested_too_deeply_is_invalid_json_and_harms_nothing_else() -> None:
+    deep = b'{"note":' + b"[" * 200_000 + b"]" * 200_000 + b"," + prediction()[1:]
+    rows, refusals = decode(prediction(), deep, prediction())
+    assert [row["place"] for row in rows] == [0, 2]
+    assert refusals == [(1, "invalid_json", None)]
+
+
+def test_of_a_key_given_twice_the_last_counts() -> None:
+    twice = b'{"model":7,"features":{"a":"x","b":1,"a":2},' + prediction()[1:]
+    rows, _ = decode(twice.replace(b'"model":7', b'"model":"n"'), twice)
+    assert [(row["model"], row["features"]) for row in rows] == [("m", {"a": 2.0, "b": 1.0})] * 2
+
+
 def test_json_that_is_no_object_is_invalid_type() -> None:
     assert decode(b"[1]", b"null") == ([], [(0, "invalid_type", None), (1, "invalid_type", None)])
 

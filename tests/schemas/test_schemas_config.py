@@ -136,6 +136,10 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
     assert load(tmp_path, "# nothing\n") == Config()
 
 
+def test_a_section_with_all_its_keys_commented_out_is_the_default(tmp_path: Path) -> None:
+    assert load(tmp_path, "models:\nkafka:\n  # start: latest\nstate: {memory:, directory: null}\n") == Config()
+
+
 def test_anchors_and_merges_work(tmp_path: Path) -> None:
     config = load(tmp_path, "models:\n  a: &a {budget: {per: 7d}}\n  b: {<<: *a, task: binary}\n")
     assert config.model("b").budget.per == 7 * DAY
