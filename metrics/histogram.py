@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numba
 import numpy as np
 
-from metrics.sums import Int32Array, Int64Array
+from metrics.sums import Float64Array, Int32Array, Int64Array
 
 PER_OCTAVE = 17
 
@@ -42,11 +42,11 @@ def middle(place: int) -> float:
     if place == 0:
         return 0.0
     low, high = lower_edge(place), lower_edge(place + 1)
-    return 2.0 * low * high / (low + high)
+    return float(2.0 * low * high / (low + high))
 
 
 @numba.njit(cache=True)
-def _places(counts: Int64Array, fractions: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _places(counts: Int64Array, fractions: Float64Array) -> Int64Array:
     total = 0
     for count in counts:
         total += count

@@ -77,7 +77,7 @@ def values(
         "balanced_accuracy": {"value": _mean(kinds["recall"], np.ones(len(classes)))},
         "matthews_corrcoef": {"value": _matthews(table)},
         "log_loss": {"value": ratio(max(value(sums, LOG_LOSS), 0.0), value(sums, SCORED))},
-        "confusion_matrix": {"value": table.tolist(), "labels": list(classes)},
+        "confusion_matrix": {"value": {"labels": list(classes), "matrix": table.tolist()}},
     }
     for name, parts in kinds.items():
         found[f"{name}_macro"] = {"value": _mean(parts, seen.astype(np.float64))}

@@ -29,30 +29,29 @@ def fold_features(
     """Add the features of rows[begin:] to the cells in whole_cells, shape (n, 2); -1 is none.
 
     Returns the row before which two more blocks are needed, or the number of rows."""
-    blocks = store.blocks
     for i in range(begin, len(whole_cells)):
         if offsets[i] == offsets[i + 1]:
             continue
-        if store.counts[N_BLOCKS] + 2 > len(blocks.ints):
+        if store.counts[N_BLOCKS] + 2 > len(store.block_ints):
             return i
         for cell in whole_cells[i]:
             if cell < 0:
                 continue
-            block = store.cells.block[cell]
+            block = store.cells[cell].block
             if block < 0:
                 block = store.counts[N_BLOCKS]
                 store.counts[N_BLOCKS] += 1
-                store.cells.block[cell] = block
+                store.cells[cell].block = block
             for entry in range(offsets[i], offsets[i + 1]):
                 feature = places[names[entry]]
-                blocks.ints[block, feature, ENTRIES] += 1
+                store.block_ints[block, feature, ENTRIES] += 1
                 value = values[entry]
                 if not np.isnan(value):
-                    blocks.ints[block, feature, NUMBERS] += 1
-                    sums.add(blocks.sums[block, feature], 0, value)
-                    sums.add_product(blocks.sums[block, feature], 1, 1.0, value, value)
+                    store.block_ints[block, feature, NUMBERS] += 1
+                    sums.add(store.block_sums[block, feature], 0, value)
+                    sums.add_product(store.block_sums[block, feature], 1, 1.0, value, value)
                 elif texts[entry] < 0:
-                    blocks.ints[block, feature, MISSING] += 1
+                    store.block_ints[block, feature, MISSING] += 1
     return len(whole_cells)
 
 
@@ -61,12 +60,12 @@ def gather_features(store: Store, cells: Int64Array, ints: Int64Array, figures: 
     """Merge the blocks of the cells into ints (features, 3) and figures (features, 2): mean and standard deviation."""
     merged = np.zeros((len(ints), 3, 2))  # x, x squared, weight
     for cell in cells:
-        block = store.cells.block[cell]
+        block = store.cells[cell].block
         if block < 0:
             continue
         for feature in range(len(ints)):
-            ints[feature] += store.blocks.ints[block, feature]
-            sums.merge(merged[feature, :2], store.blocks.sums[block, feature])
+            ints[feature] += store.block_ints[block, feature]
+            sums.merge(merged[feature, :2], store.block_sums[block, feature])
     for feature in range(len(ints)):
         count = float(ints[feature, NUMBERS])
         figures[feature] = np.nan

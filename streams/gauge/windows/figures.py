@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from metrics import binary, histogram, multiclass, regression, roc_auc, sums
-from schemas.units import class_number
+from schemas import class_number
 from streams.gauge.windows.gather import Merged
 from streams.gauge.windows.settings import TaskType
 from streams.gauge.windows.store import (
@@ -76,7 +76,7 @@ def _table(merged: Merged) -> tuple[Int64Array, Float64Array]:
     wide = (merged.pairs[:, 0] << 32) + merged.pairs[:, 1]
     keys, places = np.unique(wide, return_inverse=True)
     weights = np.bincount(places, merged.pair_weights, len(keys))
-    return np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1), weights
+    return np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1).astype(np.int64), weights.astype(np.float64)
 
 
 def by_class(text: str) -> tuple[float, str]:

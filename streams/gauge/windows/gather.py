@@ -21,6 +21,9 @@ from streams.gauge.windows.store import (
     OUTCOMES,
     POSITIVES,
     PREDICTIONS,
+    RING_AT,
+    RING_COUNT,
+    RING_ROOM,
     SUMS,
     Store,
 )
@@ -60,25 +63,25 @@ def merge_cells(store: Store, cells: Int64Array) -> Merged:
     delay, latency = np.zeros(DELAY_BINS, np.int64), np.zeros(LATENCY_BINS, np.int64)
     length = 0
     for cell in cells:
-        ints += store.cells.ints[cell]
-        sums.merge(score, store.cells.score[cell])
-        sums.merge(own, store.cells.sums[cell])
-        delay += store.cells.delay[cell]
-        latency += store.cells.latency[cell]
-        pair = store.cells.pairs[cell]
+        ints += store.cells[cell].ints
+        sums.merge(score, store.cells[cell].score)
+        sums.merge(own, store.cells[cell].sums)
+        delay += store.cells[cell].delay
+        latency += store.cells[cell].latency
+        pair = store.cells[cell].pairs
         while pair >= 0:
             length += 1
-            pair = store.pairs.next[pair]
+            pair = store.pairs[pair].next
     pairs, weights = np.empty((length, 2), np.int64), np.empty(length)
     at = 0
     for cell in cells:
-        pair = store.cells.pairs[cell]
+        pair = store.cells[cell].pairs
         while pair >= 0:
-            pairs[at, 0] = store.pairs.actual[pair]
-            pairs[at, 1] = store.pairs.predicted[pair]
-            weights[at] = sums.value(store.pairs.sums[pair], 0)
+            pairs[at, 0] = store.pairs[pair].actual
+            pairs[at, 1] = store.pairs[pair].predicted
+            weights[at] = sums.value(store.pairs[pair].sums, 0)
             at += 1
-            pair = store.pairs.next[pair]
+            pair = store.pairs[pair].next
     return Merged(ints, score, own, delay, latency, pairs, weights)
 
 
@@ -88,27 +91,27 @@ def merge_ring(store: Store, plan: Plan, scope: int, ring: int) -> tuple[Merged,
 
     What was rolled out is no prediction of the window: its predictions are its outcomes."""
     ints, own, delay = np.zeros(INTS, np.int64), np.zeros((SUMS, 2)), np.zeros(DELAY_BINS, np.int64)
-    room, count = store.scopes.ring_room[scope, ring], store.scopes.ring_count[scope, ring]
-    base, held = store.scopes.ring_at[scope, ring], min(room, count)
+    room, count = store.scope_rings[scope, ring, RING_ROOM], store.scope_rings[scope, ring, RING_COUNT]
+    base, held = store.scope_rings[scope, ring, RING_AT], min(room, count)
     pairs, weights = np.empty((held, 2), np.int64), np.empty(held)
     entries, entry_weights = np.empty(held), np.empty(held)
     made, scored = 0, 0
     for k in range(count - held, count):
         at = base + k % room
-        if store.rings.ints[at, 1] & 1 == 0:
+        if store.rings[at].held & 1 == 0:
             continue
-        predicted, actual = store.rings.ints[at, 3], store.rings.ints[at, 4]
-        prediction, label = store.rings.floats[at, 0], store.rings.floats[at, 1]
-        score, weight = store.rings.floats[at, 2], store.rings.floats[at, 4]
+        predicted, actual = store.rings[at].predicted, store.rings[at].actual
+        prediction, label = store.rings[at].prediction, store.rings[at].label
+        score, weight = store.rings[at].score, store.rings[at].weight
         ints[OUTCOMES] += 1
-        if store.rings.ints[at, 2] != EVER:
-            delay[histogram.bin_of(float(store.rings.ints[at, 2]), DELAY_BINS)] += 1
+        if store.rings[at].delay != EVER:
+            delay[histogram.bin_of(float(store.rings[at].delay), DELAY_BINS)] += 1
         if plan.task == REGRESSION:
             if not (np.isnan(prediction) or np.isnan(label)):
                 regression.add_outcome(own, prediction, label, weight, 1.0)
         elif predicted >= 0 and actual >= 0:
             if plan.task == MULTICLASS:
-                multiclass.add_outcome(own, store.rings.floats[at, 3], weight, 1.0)
+                multiclass.add_outcome(own, store.rings[at].label_score, weight, 1.0)
                 pairs[made, 0], pairs[made, 1], weights[made] = actual, predicted, weight
                 made += 1
             elif plan.task == BINARY:
@@ -130,7 +133,7 @@ def merge_ring(store: Store, plan: Plan, scope: int, ring: int) -> tuple[Merged,
 @numba.njit(cache=True)
 def _positive(store: Store, plan: Plan, code: int, number: float) -> bool:
     if np.isnan(number):
-        return bool(store.classes.text[code] == plan.positive_text)
+        return bool(store.classes[code].text == plan.positive_text)
     return bool(number == plan.positive_number)
 
 
@@ -138,13 +141,13 @@ def _positive(store: Store, plan: Plan, code: int, number: float) -> bool:
 def scores_of(store: Store, window: int, count: int) -> tuple[Float64Array, Float64Array]:
     """The first `count` scores of a window's chain, as roc_auc's entries and their signed weights."""
     entries, weights = np.empty(count), np.empty(count)
-    chunk = store.windows.head[window]
+    chunk = store.windows[window].head
     for i in range(count):
         at = i % CHUNK
         if i > 0 and at == 0:
-            chunk = store.chunks.next[chunk]
-        entries[i] = store.chunks.entries[chunk, at]
-        weights[i] = store.chunks.weights[chunk, at]
+            chunk = store.chunks[chunk].next
+        entries[i] = store.chunks[chunk].entries[at]
+        weights[i] = store.chunks[chunk].weights[at]
     return entries, weights
 
 
@@ -153,8 +156,8 @@ def drop_scores(store: Store, window: int, free_place: int) -> None:
     """Free the chunks of the first EXACT_ROWS scores, of which there must be more."""
     windows, chunks = store.windows, store.chunks
     for _ in range(roc_auc.EXACT_ROWS // CHUNK):
-        chunk = windows.head[window]
-        windows.head[window] = chunks.next[chunk]
-        chunks.next[chunk] = store.counts[free_place]
+        chunk = windows[window].head
+        windows[window].head = chunks[chunk].next
+        chunks[chunk].next = store.counts[free_place]
         store.counts[free_place] = chunk
-    windows.fill[window] -= roc_auc.EXACT_ROWS
+    windows[window].fill -= roc_auc.EXACT_ROWS

@@ -6,7 +6,7 @@ another row the pass stops, the caller makes room (store.py), and it goes on at 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -27,7 +27,7 @@ from streams.gauge.windows.store import (
     N_CHUNKS,
     N_CLASSES,
     N_PAIRS,
-    N_RING,
+    N_RINGS,
     N_SCOPES,
     N_WINDOWS,
     OUT_CLASSED,
@@ -38,7 +38,11 @@ from streams.gauge.windows.store import (
     POSITIVES,
     PREDICTED_AS,
     PREDICTIONS,
+    RING_AT,
+    RING_COUNT,
+    RING_ROOM,
     RING_START,
+    RING_WINDOW,
     SCORED,
     STUCK_RING,
     STUCK_SCOPE,
@@ -47,7 +51,7 @@ from streams.gauge.windows.store import (
 )
 from streams.gauge.windows.table import find, find_or_add
 from streams.outcomes import Counter, Kind
-from streams.records import Float64Array, Int32Array, Int64Array, UInt8Array
+from streams.records import Int32Array, Int64Array
 
 UNDECIDED, MULTICLASS, BINARY, REGRESSION = range(4)
 _PREDICTED, _OUTCOME, _RETRACTED = int(Kind.PREDICTED), int(Kind.OUTCOME), int(Kind.RETRACTED)
@@ -55,24 +59,16 @@ _UNLABELLED, _COUNT = int(Kind.UNLABELLED), int(Kind.COUNT)
 _EVER_ONLY = int(Counter.LATE_PREDICTIONS)  # this counter and those after it are in the cumulative windows alone
 
 
-class Columns(NamedTuple):
-    """The columns of Rows that windows need; texts and names already as the model's own codes."""
-
-    kind: UInt8Array
-    counter: UInt8Array
-    failed: UInt8Array
-    number: Int64Array
-    refers_to: Int64Array
-    timestamp: Int64Array
-    label_timestamp: Int64Array
-    amount: Int64Array
-    prediction: Float64Array
-    label: Float64Array
-    score: Float64Array  # of the positive class
-    label_score: Float64Array  # the probability a score map gave to the label; NaN where there was no map
-    weight: Float64Array
-    latency: Float64Array
-    names: Int32Array  # (4 + segment keys, n): version, variant, prediction text, label text, segments
+ROW = np.dtype(
+    [
+        *((name, np.int64) for name in ("number", "refers_to", "timestamp", "label_timestamp", "amount")),
+        *((name, np.float64) for name in ("prediction", "label", "score", "label_score", "weight", "latency")),
+        *((name, np.uint8) for name in ("kind", "counter", "failed")),
+    ],
+    align=True,
+)
+"""What windows need of a row. `score` is that of the positive class, `label_score` the probability a score map gave to
+the label (NaN where there was no map)."""
 
 
 class Plan(NamedTuple):
@@ -100,13 +96,13 @@ def _new_window(store: Store, scope: int, kind: int, start: int) -> int:
     if found == new:
         store.counts[N_WINDOWS] += 1
         windows = store.windows
-        windows.scope[new] = scope
-        windows.kind[new] = kind
-        windows.start[new] = start
-        windows.alive[new] = 1
-        windows.state[new] = -1
-        windows.head[new] = -1
-        windows.tail[new] = -1
+        windows[new].scope = scope
+        windows[new].kind = kind
+        windows[new].start = start
+        windows[new].alive = 1
+        windows[new].state = -1
+        windows[new].head = -1
+        windows[new].tail = -1
     return int(found)
 
 
@@ -116,12 +112,12 @@ def _new_cell(store: Store, scope: int, start: int) -> int:
     store.counts[N_CELLS] += 1
     find_or_add(store.tables.cells, scope, start, cell)
     cells = store.cells
-    cells.scope[cell] = scope
-    cells.start[cell] = start
-    cells.alive[cell] = 1
-    cells.windows[cell] = -1
-    cells.pairs[cell] = -1
-    cells.block[cell] = -1
+    cells[cell].scope = scope
+    cells[cell].start = start
+    cells[cell].alive = 1
+    store.cell_windows[cell] = -1
+    cells[cell].pairs = -1
+    cells[cell].block = -1
     return int(cell)
 
 
@@ -129,22 +125,22 @@ def _new_cell(store: Store, scope: int, start: int) -> int:
 def _new_scope(store: Store, plan: Plan, scope: int, version: int, variant: int, key: int, segment: int) -> None:
     store.counts[N_SCOPES] += 1
     scopes = store.scopes
-    scopes.key[scope, 0] = version
-    scopes.key[scope, 1] = variant
-    scopes.key[scope, 2] = key
-    scopes.key[scope, 3] = segment
-    scopes.pane_start[scope] = EVER
-    scopes.ever_cell[scope] = -1
+    scopes[scope].key[0] = version
+    scopes[scope].key[1] = variant
+    scopes[scope].key[2] = key
+    scopes[scope].key[3] = segment
+    scopes[scope].pane_start = EVER
+    scopes[scope].ever_cell = -1
     if plan.cumulative:
         cell = _new_cell(store, scope, EVER)
-        store.cells.windows[cell, 0] = _new_window(store, scope, len(plan.sizes), EVER)
-        scopes.ever_cell[scope] = cell
+        store.cell_windows[cell, 0] = _new_window(store, scope, len(plan.sizes), EVER)
+        scopes[scope].ever_cell = cell
     for ring in range(len(plan.rolling)):
         room = min(RING_START, plan.rolling[ring])
-        scopes.ring_at[scope, ring] = store.counts[N_RING]
-        scopes.ring_room[scope, ring] = room
-        store.counts[N_RING] += room
-        scopes.ring_window[scope, ring] = _new_window(store, scope, len(plan.sizes) + 1 + ring, EVER)
+        store.scope_rings[scope, ring, RING_AT] = store.counts[N_RINGS]
+        store.scope_rings[scope, ring, RING_ROOM] = room
+        store.counts[N_RINGS] += room
+        store.scope_rings[scope, ring, RING_WINDOW] = _new_window(store, scope, len(plan.sizes) + 1 + ring, EVER)
 
 
 @numba.njit(cache=True)
@@ -163,8 +159,8 @@ def _pane_of(store: Store, plan: Plan, scope: int, timestamp: int, whole: bool) 
     """The cell of the row's pane; -1 where its windows are final, or no more panes may be opened."""
     start = timestamp - timestamp % plan.pane
     scopes = store.scopes
-    if scopes.pane_start[scope] == start:
-        return int(scopes.pane_cell[scope])
+    if scopes[scope].pane_start == start:
+        return int(scopes[scope].pane_cell)
     cell = find(store.tables.cells, scope, start)
     if cell < 0:
         is_open = False
@@ -179,9 +175,9 @@ def _pane_of(store: Store, plan: Plan, scope: int, timestamp: int, whole: bool) 
         for t in range(len(plan.sizes)):
             begin = start - start % plan.sizes[t]
             if begin + plan.sizes[t] > plan.sealed:
-                store.cells.windows[cell, t] = _new_window(store, scope, t, begin)
-    scopes.pane_start[scope] = start
-    scopes.pane_cell[scope] = cell
+                store.cell_windows[cell, t] = _new_window(store, scope, t, begin)
+    scopes[scope].pane_start = start
+    scopes[scope].pane_cell = cell
     return int(cell)
 
 
@@ -200,8 +196,8 @@ def _class_of(store: Store, plan: Plan, number: float, text: int) -> int:
             return 0
         found = find_or_add(store.tables.classes, text, bits, new)
         store.counts[N_CLASSES] += 1
-        store.classes.number[new] = number + 0.0 if text < 0 else np.nan
-        store.classes.text[new] = text
+        store.classes[new].number = number + 0.0 if text < 0 else np.nan
+        store.classes[new].text = text
     return int(found)
 
 
@@ -213,44 +209,44 @@ def _add_pair(store: Store, cell: int, actual: int, predicted: int, amount: floa
     pairs = store.pairs
     if found == new:
         store.counts[N_PAIRS] += 1
-        pairs.cell[new] = cell
-        pairs.actual[new] = actual
-        pairs.predicted[new] = predicted
-        pairs.next[new] = store.cells.pairs[cell]
-        store.cells.pairs[cell] = new
-    sums.add(pairs.sums[found], 0, amount)
+        pairs[new].cell = cell
+        pairs[new].actual = actual
+        pairs[new].predicted = predicted
+        pairs[new].next = store.cells[cell].pairs
+        store.cells[cell].pairs = new
+    sums.add(pairs[found].sums, 0, amount)
 
 
 @numba.njit(cache=True)
 def _add_score(store: Store, window: int, entry: float, weight: float) -> None:
     windows, chunks = store.windows, store.chunks
-    at = windows.fill[window] % CHUNK
+    at = windows[window].fill % CHUNK
     if at == 0:
         chunk = store.counts[FREE_CHUNK]
         if chunk >= 0:
-            store.counts[FREE_CHUNK] = chunks.next[chunk]
+            store.counts[FREE_CHUNK] = chunks[chunk].next
         else:
             chunk = store.counts[N_CHUNKS]
             store.counts[N_CHUNKS] += 1
-        chunks.next[chunk] = -1
-        if windows.tail[window] >= 0:
-            chunks.next[windows.tail[window]] = chunk
+        chunks[chunk].next = -1
+        if windows[window].tail >= 0:
+            chunks[windows[window].tail].next = chunk
         else:
-            windows.head[window] = chunk
-        windows.tail[window] = chunk
-    chunk = windows.tail[window]
-    chunks.entries[chunk, at] = entry
-    chunks.weights[chunk, at] = weight
-    windows.fill[window] += 1
-    if windows.fill[window] > roc_auc.EXACT_ROWS:
+            windows[window].head = chunk
+        windows[window].tail = chunk
+    chunk = windows[window].tail
+    chunks[chunk].entries[at] = entry
+    chunks[chunk].weights[at] = weight
+    windows[window].fill += 1
+    if windows[window].fill > roc_auc.EXACT_ROWS:
         store.counts[LONG] = 1
 
 
 @numba.njit(cache=True)
 def _mark(store: Store, cell: int) -> None:
-    for window in store.cells.windows[cell]:
+    for window in store.cell_windows[cell]:
         if window >= 0:
-            store.windows.dirty[window] = 1
+            store.windows[window].dirty = 1
 
 
 @numba.njit(cache=True)
@@ -259,13 +255,13 @@ def _room(store: Store, plan: Plan, scopes: int) -> bool:
     counts = store.counts
     windows = len(plan.sizes) + 1 + len(plan.rolling)
     return bool(
-        counts[N_SCOPES] + scopes <= len(store.scopes.pane_start)
-        and counts[N_CELLS] + 2 * scopes <= len(store.cells.scope)
-        and counts[N_WINDOWS] + windows * scopes <= len(store.windows.scope)
+        counts[N_SCOPES] + scopes <= len(store.scopes)
+        and counts[N_CELLS] + 2 * scopes <= len(store.cells)
+        and counts[N_WINDOWS] + windows * scopes <= len(store.windows)
         and counts[N_PAIRS] + 6 * scopes <= len(store.pairs.cell)
-        and counts[N_CHUNKS] + (len(plan.sizes) + 1) * scopes <= len(store.chunks.next)
-        and counts[N_RING] + RING_START * len(plan.rolling) * scopes <= len(store.rings.ints)
-        and counts[N_CLASSES] + 2 <= len(store.classes.text)
+        and counts[N_CHUNKS] + (len(plan.sizes) + 1) * scopes <= len(store.chunks)
+        and counts[N_RINGS] + RING_START * len(plan.rolling) * scopes <= len(store.rings)
+        and counts[N_CLASSES] + 2 <= len(store.classes)
     )
 
 
@@ -278,28 +274,28 @@ def needs(sizes: int, rolling: int, scopes: int) -> dict[str, int]:
 
 
 @numba.njit(cache=True)
-def _count(store: Store, cell: int, rows: Columns, i: int, predicted: int, positive: bool, plan: Plan) -> None:
+def _count(store: Store, cell: int, row: Any, predicted: int, positive: bool, plan: Plan) -> None:
     """What a row counts in a cell, whatever the task."""
-    ints = store.cells.ints[cell]
-    kind = rows.kind[i]
+    ints = store.cells[cell].ints
+    kind = row.kind
     classed = predicted >= 0
     if kind == _PREDICTED:
         ints[PREDICTIONS] += 1
-        ints[ERRORS] += rows.failed[i]
+        ints[ERRORS] += row.failed
         if classed:
             ints[CLASSED] += 1
             ints[POSITIVES] += positive
             if plan.task <= MULTICLASS:
                 _add_pair(store, cell, PREDICTED_AS, predicted, 1.0)
-        if not np.isnan(rows.score[i]):
+        if not np.isnan(row.score):
             ints[SCORED] += 1
-            sums.add(store.cells.score[cell], 0, rows.score[i])
-        if not np.isnan(rows.latency[i]):
-            store.cells.latency[cell, histogram.bin_of(rows.latency[i] * LATENCY_UNITS, LATENCY_BINS)] += 1
+            sums.add(store.cells[cell].score, 0, row.score)
+        if not np.isnan(row.latency):
+            store.cells[cell].latency[histogram.bin_of(row.latency * LATENCY_UNITS, LATENCY_BINS)] += 1
     elif kind == _UNLABELLED:
         ints[UNLABELLED] += 1
     elif kind == _COUNT:
-        ints[rows.counter[i]] += max(rows.amount[i], 1)
+        ints[row.counter] += max(row.amount, 1)
     else:
         sign = 1 if kind == _OUTCOME else -1
         ints[OUTCOMES] += sign
@@ -308,32 +304,32 @@ def _count(store: Store, cell: int, rows: Columns, i: int, predicted: int, posit
             ints[OUT_POSITIVES] += sign * positive
             if plan.task <= MULTICLASS:
                 _add_pair(store, cell, OUTCOMES_AS, predicted, float(sign))
-        if rows.label_timestamp[i] >= 0:
-            delay = rows.label_timestamp[i] - rows.timestamp[i]
-            store.cells.delay[cell, histogram.bin_of(float(delay), DELAY_BINS)] += sign
+        if row.label_timestamp >= 0:
+            delay = row.label_timestamp - row.timestamp
+            store.cells[cell].delay[histogram.bin_of(float(delay), DELAY_BINS)] += sign
 
 
 @numba.njit(cache=True)
 def _score(
-    store: Store, cell: int, rows: Columns, i: int, predicted: int, positive: bool, actual: int, hit: bool, plan: Plan
+    store: Store, cell: int, row: Any, predicted: int, positive: bool, actual: int, hit: bool, plan: Plan
 ) -> None:
     """What an outcome adds to the task's sums of a cell, or takes back. `actual` is the label's class, `hit` whether
     it is the positive one."""
-    sign = 1.0 if rows.kind[i] == _OUTCOME else -1.0
-    weight, cells = rows.weight[i], store.cells
+    sign = 1.0 if row.kind == _OUTCOME else -1.0
+    weight, cells = row.weight, store.cells
     if plan.task == REGRESSION:
-        if not (np.isnan(rows.prediction[i]) or np.isnan(rows.label[i])):
-            regression.add_outcome(cells.sums[cell], rows.prediction[i], rows.label[i], weight, sign)
+        if not (np.isnan(row.prediction) or np.isnan(row.label)):
+            regression.add_outcome(cells[cell].sums, row.prediction, row.label, weight, sign)
     elif predicted >= 0 and actual >= 0:
         if plan.task == MULTICLASS:
-            multiclass.add_outcome(cells.sums[cell], rows.label_score[i], weight, sign)
+            multiclass.add_outcome(cells[cell].sums, row.label_score, weight, sign)
             _add_pair(store, cell, actual, predicted, sign * weight)
         else:
-            score = rows.score[i]
-            binary.add_outcome(cells.sums[cell], positive, hit, score, weight, sign)
+            score = row.score
+            binary.add_outcome(cells[cell].sums, positive, hit, score, weight, sign)
             if score >= 0.0 and score <= 1.0:
                 entry = roc_auc.entry(score, hit)
-                for window in cells.windows[cell]:
+                for window in store.cell_windows[cell]:
                     if window >= 0:
                         _add_score(store, window, entry, sign * weight)
 
@@ -341,13 +337,12 @@ def _score(
 @numba.njit(cache=True)
 def _full_ring(store: Store, plan: Plan, ids: Int64Array) -> bool:
     """Whether a ring must grow before this row; which one is left in `counts`."""
-    scopes = store.scopes
     for scope in ids:
         if scope < 0:
             continue
         for ring in range(len(plan.rolling)):
-            room = scopes.ring_room[scope, ring]
-            if room < plan.rolling[ring] and scopes.ring_count[scope, ring] == room:
+            room = store.scope_rings[scope, ring, RING_ROOM]
+            if room < plan.rolling[ring] and store.scope_rings[scope, ring, RING_COUNT] == room:
                 store.counts[STUCK_SCOPE] = scope
                 store.counts[STUCK_RING] = ring
                 return True
@@ -355,30 +350,34 @@ def _full_ring(store: Store, plan: Plan, ids: Int64Array) -> bool:
 
 
 @numba.njit(cache=True)
-def _roll(store: Store, plan: Plan, scope: int, rows: Columns, i: int, predicted: int, actual: int) -> None:
+def _roll(store: Store, plan: Plan, scope: int, row: Any, predicted: int, actual: int) -> None:
     """Put an outcome into the scope's rings, or make a hole where it was."""
-    scopes, rings = store.scopes, store.rings
+    rings = store.rings
     for ring in range(len(plan.rolling)):
-        at, room, count = scopes.ring_at[scope, ring], scopes.ring_room[scope, ring], scopes.ring_count[scope, ring]
-        if rows.kind[i] == _RETRACTED:
-            changed = hole(rings, at, room, count, rows.refers_to[i], plan.join_task)
+        at, room, count = (
+            store.scope_rings[scope, ring, RING_AT],
+            store.scope_rings[scope, ring, RING_ROOM],
+            store.scope_rings[scope, ring, RING_COUNT],
+        )
+        if row.kind == _RETRACTED:
+            changed = hole(rings, at, room, count, row.refers_to, plan.join_task)
         else:
-            delay = rows.label_timestamp[i] - rows.timestamp[i] if rows.label_timestamp[i] >= 0 else EVER
-            place = put(rings, at, room, count, rows.refers_to[i], plan.join_task, rows.number[i])
+            delay = row.label_timestamp - row.timestamp if row.label_timestamp >= 0 else EVER
+            place = put(rings, at, room, count, row.refers_to, plan.join_task, row.number)
             changed = place >= 0
             if changed:
-                rings.ints[place, 2] = delay
-                rings.ints[place, 3] = predicted
-                rings.ints[place, 4] = actual
-                rings.floats[place, 0] = rows.prediction[i]
-                rings.floats[place, 1] = rows.label[i]
-                rings.floats[place, 2] = rows.score[i]
-                rings.floats[place, 3] = rows.label_score[i]
-                rings.floats[place, 4] = rows.weight[i]
-                if rows.refers_to[i] < 0:
-                    scopes.ring_count[scope, ring] += 1
+                rings[place].delay = delay
+                rings[place].predicted = predicted
+                rings[place].actual = actual
+                rings[place].prediction = row.prediction
+                rings[place].label = row.label
+                rings[place].score = row.score
+                rings[place].label_score = row.label_score
+                rings[place].weight = row.weight
+                if row.refers_to < 0:
+                    store.scope_rings[scope, ring, RING_COUNT] += 1
         if changed:
-            store.windows.dirty[scopes.ring_window[scope, ring]] = 1
+            store.windows[store.scope_rings[scope, ring, RING_WINDOW]].dirty = 1
 
 
 @numba.njit(cache=True)
@@ -387,54 +386,56 @@ def _is_positive(plan: Plan, number: float, text: int) -> bool:
 
 
 @numba.njit(cache=True)
-def fold(store: Store, rows: Columns, begin: int, plan: Plan, whole_cells: Int32Array) -> int:
-    """Fold rows[begin:] and return the row before which room is needed, or their number.
+def fold(store: Store, rows: Any, names: Int32Array, begin: int, plan: Plan, whole_cells: Int32Array) -> int:
+    """Fold rows[begin:] (of dtype ROW; names, shape (4 + segment keys, n), has the codes of version, variant,
+    prediction text, label text and segments) and return the row before which room is needed, or their number.
 
     whole_cells, shape (n, 2), gets the pane and the cumulative cell of the whole model for PREDICTED rows, else -1.
     """
-    keys = rows.names.shape[0] - 4
+    keys = names.shape[0] - 4
     ids = np.empty(1 + keys, np.int64)
-    for i in range(begin, len(rows.kind)):
+    for i in range(begin, len(rows)):
         if not _room(store, plan, 1 + keys):
             return i
-        kind = rows.kind[i]
-        version, variant = rows.names[0, i], rows.names[1, i]
+        row = rows[i]
+        kind = row.kind
+        version, variant = names[0, i], names[1, i]
         ids[0] = _scope_of(store, plan, version, variant, -1, -1)
         for key in range(keys):
-            segment = rows.names[4 + key, i]
+            segment = names[4 + key, i]
             ids[1 + key] = -1 if segment < 0 else _scope_of(store, plan, version, variant, key, segment)
         is_outcome = _OUTCOME <= kind <= _RETRACTED
         if kind == _OUTCOME and plan.counting and _full_ring(store, plan, ids):
             return i
         predicted, actual, positive, hit = -1, -1, False, False
         if plan.task != REGRESSION:
-            predicted = _class_of(store, plan, rows.prediction[i], rows.names[2, i])
-            positive = _is_positive(plan, rows.prediction[i], rows.names[2, i])
+            predicted = _class_of(store, plan, row.prediction, names[2, i])
+            positive = _is_positive(plan, row.prediction, names[2, i])
             if is_outcome:
-                actual = _class_of(store, plan, rows.label[i], rows.names[3, i])
-                hit = _is_positive(plan, rows.label[i], rows.names[3, i])
-        timeless = rows.timestamp[i] < 0 or (kind == _COUNT and rows.counter[i] >= _EVER_ONLY) or plan.pane == 0
+                actual = _class_of(store, plan, row.label, names[3, i])
+                hit = _is_positive(plan, row.label, names[3, i])
+        timeless = row.timestamp < 0 or (kind == _COUNT and row.counter >= _EVER_ONLY) or plan.pane == 0
         for place in range(len(ids)):
             scope = ids[place]
             if scope < 0:
                 continue
-            pane = -1 if timeless else _pane_of(store, plan, scope, rows.timestamp[i], place == 0)
-            ever = np.int64(store.scopes.ever_cell[scope])
+            pane = -1 if timeless else _pane_of(store, plan, scope, row.timestamp, place == 0)
+            ever = np.int64(store.scopes[scope].ever_cell)
             if kind == _PREDICTED and plan.counting:
                 if place == 0:
                     whole_cells[i, 0] = pane
                     whole_cells[i, 1] = ever
-                if store.scopes.first[scope] == 0 or rows.timestamp[i] < store.scopes.first[scope]:
-                    store.scopes.first[scope] = rows.timestamp[i]
-                store.scopes.last[scope] = max(store.scopes.last[scope], rows.timestamp[i])
+                if store.scopes[scope].first == 0 or row.timestamp < store.scopes[scope].first:
+                    store.scopes[scope].first = row.timestamp
+                store.scopes[scope].last = max(store.scopes[scope].last, row.timestamp)
             for cell in (pane, ever):
                 if cell < 0:
                     continue
                 _mark(store, cell)
                 if plan.counting:
-                    _count(store, cell, rows, i, predicted, positive, plan)
+                    _count(store, cell, row, predicted, positive, plan)
                 if is_outcome and plan.scoring:
-                    _score(store, cell, rows, i, predicted, positive, actual, hit, plan)
+                    _score(store, cell, row, predicted, positive, actual, hit, plan)
             if is_outcome and plan.counting:
-                _roll(store, plan, scope, rows, i, predicted, actual)
-    return len(rows.kind)
+                _roll(store, plan, scope, row, predicted, actual)
+    return len(rows)

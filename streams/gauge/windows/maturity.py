@@ -26,25 +26,25 @@ def labelled_by_age(store: Store, scope: int, watermark: int, pane: int) -> Floa
     members = np.empty(store.counts[N_CELLS], np.int64)
     made = 0
     for cell in range(store.counts[N_CELLS]):
-        if cells.scope[cell] == scope and cells.alive[cell] and cells.start[cell] != EVER:
+        if cells[cell].scope == scope and cells[cell].alive and cells[cell].start != EVER:
             members[made] = cell
             made += 1
     waiting = np.empty(made + 1, np.int64)
     for m in range(made):
-        waiting[m] = cells.ints[members[m], PREDICTIONS]
-    waiting[made] = store.scopes.past[scope, 0]
+        waiting[m] = cells[members[m]].ints[PREDICTIONS]
+    waiting[made] = store.scopes[scope].past[0]
     share = np.full(DELAY_BINS, np.nan)
     left = 1.0
     for place in range(DELAY_BINS):
         edge = histogram.lower_edge(place + 1)
-        risk, came = waiting[made], store.scopes.past_delay[scope, place]
+        risk, came = waiting[made], store.scopes[scope].past_delay[place]
         waiting[made] -= came
         for m in range(made):
             cell = members[m]
-            if watermark - (cells.start[cell] + pane) >= edge:
+            if watermark - (cells[cell].start + pane) >= edge:
                 risk += waiting[m]
-                came += cells.delay[cell, place]
-                waiting[m] -= cells.delay[cell, place]
+                came += cells[cell].delay[place]
+                waiting[m] -= cells[cell].delay[place]
         if risk <= 0 and came != 0:
             break
         if risk > 0:
@@ -68,7 +68,7 @@ def expected_coverage(store: Store, scope: int, watermark: int, pane: int) -> fl
     final = float(share[seen - 1])
     if final <= 0.0:
         return None
-    if store.scopes.past[scope, 0] == 0:
+    if store.scopes["past"][scope, 0] == 0:
         half = histogram.bin_of(histogram.lower_edge(seen) / 2.0, DELAY_BINS)
         if math.isnan(share[half]) or final - float(share[half]) > LEVELLED * final:
             return None

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from metrics import binary, roc_auc
-from schemas.units import canonical_class
+from schemas import canonical_class
 from streams.gauge.windows import figures
 from streams.gauge.windows.features import fold_features, inputs
 from streams.gauge.windows.gather import drop_scores, merge_cells, merge_ring, pane_cells, scores_of
-from streams.gauge.windows.kernel import BINARY, MULTICLASS, REGRESSION, UNDECIDED, Columns, Plan, fold, needs
+from streams.gauge.windows.kernel import BINARY, MULTICLASS, REGRESSION, ROW, UNDECIDED, Plan, fold, needs
 from streams.gauge.windows.maturity import expected_coverage
 from streams.gauge.windows.names import OTHER, Names
 from streams.gauge.windows.settings import TaskType, WindowSettings
@@ -40,7 +40,7 @@ from streams.gauge.windows.store import (
 from streams.gauge.windows.tree import store_from, tree_of
 from streams.gauge.windows.view import WindowState, WindowView
 from streams.outcomes import Kind, Rows
-from streams.records import Int64Array
+from streams.records import Int32Array, Int64Array
 
 _TASKS: dict[TaskType | None, int] = {
     None: UNDECIDED, "binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION
@@ -59,7 +59,7 @@ class ModelWindows:
         self._names = Names(settings)
         self._store = new_store(len(settings.tumbling), len(settings.rolling))
         self._bins: dict[int, roc_auc.Bins] = {}
-        self._waiting: list[tuple[int, Columns]] = []  # outcomes before the task is decided, by join task
+        self._waiting: list[tuple[int, Any, Int32Array]] = []  # outcomes before the task is decided, by join task
         self._sealed = _NEVER
         self._revision_base = 0
         self._sizes = np.array(settings.tumbling, np.int64)
@@ -71,13 +71,12 @@ class ModelWindows:
         """Fold rows of this model. TICK and CONTROL rows must not be among them."""
         if len(rows) == 0:
             return
-        columns = self._names.columns(rows)
+        columns, names = self._names.columns(rows)
         if self.task is None:
             of = np.flatnonzero((rows.kind == Kind.OUTCOME) | (rows.kind == Kind.RETRACTED))
             if len(of):
-                kept = [array[..., of].copy() for array in columns]
-                self._waiting.append((join_task, Columns(*kept)))
-        whole_cells = self._fold(columns, join_task, counting=True, scoring=self.task is not None)
+                self._waiting.append((join_task, columns[of], names[:, of]))
+        whole_cells = self._fold(columns, names, join_task, counting=True, scoring=self.task is not None)
         self._fold_features(rows, whole_cells)
 
     def decide(self, task: TaskType) -> None:
@@ -88,11 +87,11 @@ class ModelWindows:
         if task != "multiclass":
             self._store = without_pairs(self._store)
         waiting, self._waiting = self._waiting, []
-        for join_task, columns in waiting:
-            self._fold(columns, join_task, counting=False, scoring=True)
+        for join_task, columns, names in waiting:
+            self._fold(columns, np.ascontiguousarray(names), join_task, counting=False, scoring=True)
         windows = self._store.windows
         n = int(self._store.counts[N_WINDOWS])
-        windows.dirty[:n] |= (windows.kind[:n] > self._kinds) & (windows.revision[:n] > 0)
+        windows["dirty"][:n] |= (windows["kind"][:n] > self._kinds) & (windows["revision"][:n] > 0)
 
     def _plan(self, join_task: int, *, counting: bool, scoring: bool) -> Plan:
         settings = self._settings
@@ -102,19 +101,19 @@ class ModelWindows:
             settings.categories, settings.open_windows, self._sealed, join_task,
         )  # fmt: skip
 
-    def _fold(self, columns: Columns, join_task: int, *, counting: bool, scoring: bool) -> Any:
+    def _fold(self, columns: Any, names: Int32Array, join_task: int, *, counting: bool, scoring: bool) -> Any:
         settings = self._settings
         plan = self._plan(join_task, counting=counting, scoring=scoring)
         each = needs(self._kinds, len(settings.rolling), 1 + len(settings.segments))
-        whole_cells = np.full((len(columns.kind), 2), -1, np.int32)
-        at = fold(self._store, columns, 0, plan, whole_cells)
-        while at < len(columns.kind):
+        whole_cells = np.full((len(columns), 2), -1, np.int32)
+        at = fold(self._store, columns, names, 0, plan, whole_cells)
+        while at < len(columns):
             store = with_room(self._store, each)
             if store is self._store:  # room for all but a ring
                 ring = int(store.counts[STUCK_RING])
                 store = with_longer_ring(store, settings.rolling[ring])
             self._store = store
-            at = fold(self._store, columns, at, plan, whole_cells)
+            at = fold(self._store, columns, names, at, plan, whole_cells)
         if self._store.counts[LONG]:
             self._consolidate()
         return whole_cells
@@ -137,9 +136,9 @@ class ModelWindows:
         store = self._store
         store.counts[LONG] = 0
         n = int(store.counts[N_WINDOWS])
-        for window in np.flatnonzero(store.windows.fill[:n] > roc_auc.EXACT_ROWS).tolist():
+        for window in np.flatnonzero(store.windows["fill"][:n] > roc_auc.EXACT_ROWS).tolist():
             bins = self._bins.get(window, roc_auc.no_bins())
-            while store.windows.fill[window] > roc_auc.EXACT_ROWS:
+            while store.windows["fill"][window] > roc_auc.EXACT_ROWS:
                 entries, weights = scores_of(store, window, roc_auc.EXACT_ROWS)
                 drop_scores(store, window, FREE_CHUNK)
                 bins = roc_auc.consolidate(bins, entries, weights)
@@ -157,12 +156,12 @@ class ModelWindows:
         """Which windows are to be looked at, and the state each is in."""
         windows, n = self._store.windows, int(self._store.counts[N_WINDOWS])
         now = _NEVER if watermark is None else watermark
-        told, looked = windows.state[:n], windows.looked[:n]
-        dirty = windows.dirty[:n] == 1
+        told, looked = windows["state"][:n], windows["looked"][:n]
+        dirty = windows["dirty"][:n] == 1
         state = np.zeros(n, np.int32)
         if self._kinds:
-            tumbling = windows.kind[:n] < self._kinds
-            end = windows.start[:n] + self._sizes[np.minimum(windows.kind[:n], self._kinds - 1)]
+            tumbling = windows["kind"][:n] < self._kinds
+            end = windows["start"][:n] + self._sizes[np.minimum(windows["kind"][:n], self._kinds - 1)]
             state[tumbling & (end <= now)] = 1
             state[tumbling & (end <= now - self._settings.horizon - self._settings.grace)] = 2
         state = np.maximum(state, told)
@@ -171,8 +170,8 @@ class ModelWindows:
         due = dirty & (told < 0)
         due |= (state > told) & (told >= 0)
         due |= dirty & (waited >= np.where(closed, self._settings.revise_every, self._settings.emit_every))
-        due |= closed & (windows.mature[:n] == 0) & (waited >= self._settings.revise_every)
-        due &= windows.alive[:n] == 1
+        due |= closed & (windows["mature"][:n] == 0) & (waited >= self._settings.revise_every)
+        due &= windows["alive"][:n] == 1
         return due, state
 
     def tick(self, clock: int, watermark: int | None, limit: int) -> list[WindowView]:
@@ -182,7 +181,9 @@ class ModelWindows:
             self._sealed = max(self._sealed, watermark - self._settings.horizon - self._settings.grace)
         places = np.flatnonzero(due)
         windows = self._store.windows
-        order = np.lexsort((windows.start[places], windows.kind[places], windows.scope[places], windows.looked[places]))
+        order = np.lexsort(
+            (windows["start"][places], windows["kind"][places], windows["scope"][places], windows["looked"][places])
+        )
         expected: dict[int, float | None] = {}
         views: list[WindowView] = []
         for window in places[order].tolist():
@@ -192,7 +193,7 @@ class ModelWindows:
             if view is not None:
                 views.append(view)
         n, m = int(self._store.counts[N_WINDOWS]), int(self._store.counts[N_CELLS])
-        dead = n - int(windows.alive[:n].sum()) + m - int(self._store.cells.alive[:m].sum())
+        dead = n - int(windows["alive"][:n].sum()) + m - int(self._store.cells["alive"][:m].sum())
         if 4 * dead > n + m:
             self._compact()
         return views
@@ -203,13 +204,17 @@ class ModelWindows:
         """The window's view, and its marks set; None where nothing has changed after all."""
         windows = self._store.windows
         view = self._view(window, state, watermark, expected)
-        windows.looked[window] = clock
-        if state == windows.state[window] and not windows.dirty[window] and view.mature == bool(windows.mature[window]):
+        windows["looked"][window] = clock
+        if (
+            state == windows["state"][window]
+            and not windows["dirty"][window]
+            and view.mature == bool(windows["mature"][window])
+        ):
             return None
-        windows.dirty[window] = 0
-        windows.mature[window] = view.mature
-        windows.state[window] = state
-        windows.revision[window] += 1
+        windows["dirty"][window] = 0
+        windows["mature"][window] = view.mature
+        windows["state"][window] = state
+        windows["revision"][window] += 1
         if state == 2:
             self._forget(window)
         return view
@@ -218,16 +223,16 @@ class ModelWindows:
         """A final window goes, and with it the panes that no other window needs."""
         store = self._store
         cells, windows, scopes = store.cells, store.windows, store.scopes
-        scope, kind = int(windows.scope[window]), int(windows.kind[window])
-        windows.alive[window] = 0
+        scope, kind = int(windows["scope"][window]), int(windows["kind"][window])
+        windows["alive"][window] = 0
         self._bins.pop(window, None)
         members = self._cells_of(window)
-        cells.windows[members, kind] = -1
-        gone = members[np.all(cells.windows[members] < 0, axis=1)]
-        cells.alive[gone] = 0
-        if scopes.key[scope, 2] < 0:
-            scopes.past_delay[scope] += cells.delay[gone].sum(axis=0)
-            scopes.past[scope] += cells.ints[gone][:, [PREDICTIONS, OUTCOMES]].sum(axis=0)
+        store.cell_windows[members, kind] = -1
+        gone = members[np.all(store.cell_windows[members] < 0, axis=1)]
+        cells["alive"][gone] = 0
+        if scopes["key"][scope, 2] < 0:
+            scopes["past_delay"][scope] += cells["delay"][gone].sum(axis=0)
+            scopes["past"][scope] += cells["ints"][gone][:, [PREDICTIONS, OUTCOMES]].sum(axis=0)
 
     def _compact(self) -> None:
         self._store, window_of = compact(self._store)
@@ -235,17 +240,18 @@ class ModelWindows:
 
     def _cells_of(self, window: int) -> Int64Array:
         windows, scopes = self._store.windows, self._store.scopes
-        scope, kind, start = int(windows.scope[window]), int(windows.kind[window]), int(windows.start[window])
+        scope, kind, start = int(windows["scope"][window]), int(windows["kind"][window]), int(windows["start"][window])
         if kind == self._kinds:
-            return scopes.ever_cell[scope : scope + 1].astype(np.int64)
+            return np.array([scopes["ever_cell"][scope]], np.int64)
         size = self._settings.tumbling[kind]
-        return pane_cells(self._store, scope, start, start + size, self._settings.pane)
+        cells: Int64Array = pane_cells(self._store, scope, start, start + size, self._settings.pane)
+        return cells
 
     def _view(self, window: int, state: int, watermark: int | None, expected: dict[int, float | None]) -> WindowView:
         store, settings = self._store, self._settings
         windows = store.windows
-        scope, kind, start = int(windows.scope[window]), int(windows.kind[window]), int(windows.start[window])
-        version, variant, key, segment = store.scopes.key[scope].tolist()
+        scope, kind, start = int(windows["scope"][window]), int(windows["kind"][window]), int(windows["start"][window])
+        version, variant, key, segment = store.scopes["key"][scope].tolist()
         is_tumbling, is_rolling, whole = kind < self._kinds, kind > self._kinds, key < 0
         told_inputs: dict[str, dict[str, Any]] = {}
         if is_rolling:
@@ -275,7 +281,7 @@ class ModelWindows:
             else None,
             start=start if is_tumbling else None,
             end=end,
-            revision=self._revision_base + int(windows.revision[window]) + 1,
+            revision=self._revision_base + int(windows["revision"][window]) + 1,
             state=_STATES[state],
             counts=figures.counts(ints, ever=kind == self._kinds),
             coverage=coverage,
@@ -294,19 +300,20 @@ class ModelWindows:
 
     def _scores(self, window: int) -> roc_auc.Bins | None:
         """All scores of a window in bins; None without any."""
-        fill = int(self._store.windows.fill[window])
+        fill = int(self._store.windows["fill"][window])
         bins = self._bins.get(window)
         if fill == 0:
             return bins
         entries, weights = scores_of(self._store, window, fill)
-        return roc_auc.consolidate(bins or roc_auc.no_bins(), entries, weights)
+        found: roc_auc.Bins = roc_auc.consolidate(bins or roc_auc.no_bins(), entries, weights)
+        return found
 
     def _seconds(self, scope: int, kind: int, start: int, state: int, watermark: int | None) -> float | None:
         """The event time that a window has covered so far; None where that cannot be told."""
         if kind > self._kinds:
             return None
         if kind == self._kinds:
-            first, last = int(self._store.scopes.first[scope]), int(self._store.scopes.last[scope])
+            first, last = int(self._store.scopes["first"][scope]), int(self._store.scopes["last"][scope])
             return (last - first) / 1000.0 if last > first else None
         size = self._settings.tumbling[kind]
         if state > 0:
@@ -319,7 +326,7 @@ class ModelWindows:
         """The coverage to be expected of a version × variant, worked out once a tick."""
         if watermark is None or not self._settings.pane:
             return None
-        keys = self._store.scopes.key
+        keys = self._store.scopes["key"]
         scope = int(np.flatnonzero((keys[:, 0] == version) & (keys[:, 1] == variant) & (keys[:, 2] == -1))[0])
         if scope not in known:
             known[scope] = expected_coverage(self._store, scope, watermark, self._settings.pane)
@@ -328,10 +335,10 @@ class ModelWindows:
     def _class_text(self, code: int) -> str:
         if code == 0:
             return OTHER
-        text = int(self._store.classes.text[code])
+        text = int(self._store.classes["text"][code])
         if text >= 0:
             return str(self._names.texts.names[text])
-        return canonical_class(float(self._store.classes.number[code]))
+        return canonical_class(float(self._store.classes["number"][code]))
 
     def _negative(self) -> str | None:
         """The negative class of a binary model, where one and only one was seen."""
@@ -356,7 +363,10 @@ class ModelWindows:
             "names": self._names.snapshot(),
             "store": tree_of(self._store),
             "bins": [[window, *bins] for window, bins in sorted(self._bins.items())],
-            "waiting": [[join_task, *columns] for join_task, columns in self._waiting],
+            "waiting": [
+                [join_task, names, {field: columns[field].copy() for field in ROW.names or ()}]
+                for join_task, columns, names in self._waiting
+            ],
         }
 
     def restore(self, tree: Any) -> None:
@@ -371,7 +381,12 @@ class ModelWindows:
         self._names.restore(tree["names"])
         self._store = store_from(tree["store"], len(self._settings.tumbling), len(self._settings.rolling))
         self._bins = {window: roc_auc.Bins(*arrays) for window, *arrays in tree["bins"]}
-        self._waiting = [(join_task, Columns(*arrays)) for join_task, *arrays in tree["waiting"]]
+        self._waiting = []
+        for join_task, names, fields in tree["waiting"]:
+            columns = np.empty(names.shape[1], ROW)
+            for field, array in fields.items():
+                columns[field] = array
+            self._waiting.append((join_task, columns, names))
 
     def _shape(self) -> list[Any]:
         """What the arrays' meaning depends on."""

@@ -11,8 +11,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from schemas.units import class_number
-from streams.gauge.windows.kernel import Columns
+from schemas import class_number
+from streams.gauge.windows.kernel import ROW
 from streams.gauge.windows.settings import WindowSettings
 from streams.outcomes import Listed, Rows
 from streams.records import Float64Array, Int32Array
@@ -120,8 +120,8 @@ class Names:
         self.positive_number = class_number(settings.positive_label)
         self.positive_text = self.texts.code(settings.positive_label)
 
-    def columns(self, rows: Rows) -> Columns:
-        """The rows with the model's own codes."""
+    def columns(self, rows: Rows) -> tuple[Any, Int32Array]:
+        """The rows as an array of dtype ROW, and their names as the model's own codes (see kernel.fold)."""
         absent = np.full(len(rows), -1, np.int32)
         keys = rows.segment_keys
         segments = [rows.segments[keys.index(key)] if key in keys else absent for key in self._settings.segments]
@@ -134,18 +134,17 @@ class Names:
             elif column < 2:
                 places[column, code] = admitted[column].code(None)
         _recode(names, places)
-        score, label_score = self._scores(rows, names[3])
-        return Columns(
-            _own(rows.kind), _own(rows.counter), _own(rows.failed), _own(rows.number), _own(rows.refers_to),
-            _own(rows.timestamp), _own(rows.label_timestamp), _own(rows.amount), _own(rows.prediction),
-            _own(rows.label), score, label_score, _own(rows.weight), _own(rows.latency), names,
-        )  # fmt: skip
+        given = dict(zip(("score", "label_score"), self._scores(rows, names[3]), strict=True))
+        found = np.empty(len(rows), ROW)
+        for field in ROW.names or ():
+            found[field] = given[field] if field in given else getattr(rows, field)
+        return found, names
 
     def _scores(self, rows: Rows, label_texts: Int32Array) -> tuple[Float64Array, Float64Array]:
         """The positive class's probability, and the label's where there is a map."""
         maps = rows.scores
         if len(maps.names) == 0:
-            return _own(rows.score), np.full(len(rows), np.nan)
+            return rows.score, np.full(len(rows), np.nan)
         numbers, texts = np.full(len(rows.strings), np.nan), np.full(len(rows.strings), -2, np.int32)
         for name in np.unique(maps.names).tolist():
             numbers[name] = class_number(rows.strings[name])
@@ -163,7 +162,8 @@ class Names:
         places = np.full((1, len(strings) + 1), -1, np.int32)
         for _, code in _distinct(listed.names.reshape(1, -1), len(strings)).tolist():
             places[0, code] = self.features.code(strings[code])
-        return places[0]
+        found: Int32Array = places[0]
+        return found
 
     def overflow(self) -> dict[str, int]:
         """Sightings of names beyond a limit, by the limit's name."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import gcd
 from typing import Literal
 
-from schemas.config import LimitsConfig, ModelConfig
+from schemas import LimitsConfig, ModelConfig
 
 TaskType = Literal["binary", "multiclass", "regression"]
 

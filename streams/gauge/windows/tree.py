@@ -6,42 +6,50 @@ from typing import Any
 
 import numpy as np
 
-from streams.gauge.windows.store import USED, Store, new_store, with_features, with_room, with_tables
+from streams.gauge.windows.store import ARRAYS, USED, Store, new_store, with_features, with_room, with_tables
 
 _SPARSE = frozenset({"delay", "latency", "past_delay"})
 
 
 def tree_of(store: Store) -> dict[str, Any]:
-    """The used rows of every group."""
+    """The used rows of every array; records field by field."""
     tree: dict[str, Any] = {"counts": store.counts.copy()}
     for name, place in USED.items():
-        group, used = getattr(store, name), int(store.counts[place])
-        tree[name] = {
-            column: _sparse(array[:used]) if column in _SPARSE else array[:used].copy()
-            for column, array in group._asdict().items()
-        }
+        used = int(store.counts[place])
+        for each in ARRAYS[name]:
+            array = getattr(store, each)[:used]
+            if array.dtype.names is None:
+                tree[each] = array.copy()
+            else:
+                tree[each] = {field: _sparse(array[field]) if field in _SPARSE else array[field].copy()
+                              for field in array.dtype.names}  # fmt: skip
     return tree
 
 
 def _sparse(array: Any) -> list[Any]:
-    flat = array.reshape(-1)
+    flat = np.ascontiguousarray(array).reshape(-1)
     at = np.flatnonzero(flat)
     return [at.astype(np.int64), flat[at]]
 
 
 def store_from(tree: dict[str, Any], tumbling: int, rolling: int) -> Store:
     """The store that tree_of was given."""
-    store = with_features(new_store(tumbling, rolling), tree["blocks"]["ints"].shape[1])
-    counts = tree["counts"].copy()
+    store = with_features(new_store(tumbling, rolling), tree["block_ints"].shape[1])
     store.counts[:] = 0
-    store = with_room(store, {name: int(counts[place]) for name, place in USED.items()})
+    store = with_room(store, {name: int(tree["counts"][place]) for name, place in USED.items()})
     for name, place in USED.items():
-        group, used = getattr(store, name), int(counts[place])
-        for column, array in group._asdict().items():
-            stored = tree[name][column]
-            if column in _SPARSE:
-                array[:used].reshape(-1)[stored[0]] = stored[1]
-            else:
-                array[:used] = stored
-    store.counts[:] = counts
+        used = int(tree["counts"][place])
+        for each in ARRAYS[name]:
+            array = getattr(store, each)
+            if array.dtype.names is None:
+                array[:used] = tree[each]
+                continue
+            for field in array.dtype.names:
+                stored = tree[each][field]
+                if field in _SPARSE:
+                    width = array.dtype[field].shape[0]
+                    array[field][stored[0] // width, stored[0] % width] = stored[1]
+                else:
+                    array[field][:used] = stored
+    store.counts[:] = tree["counts"]
     return with_tables(store)
