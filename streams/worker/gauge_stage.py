@@ -112,7 +112,7 @@ class GaugeStageTask:
         self._commit = commit
         self._birth = birth
         self._watermark: int | None = None
-        self._unsaved = False
+        self._unsaved = birth is not None
 
     @property
     def positions(self) -> Mapping[TopicPartition, int]:

@@ -80,7 +80,7 @@ class Worker:
         self._log = log
         self._settings = settings
         self._clock = clock
-        self._telemetry = telemetry
+        self.telemetry = telemetry
         self._watchdog = beat
         self._warmed_up = warmed_up
         self._stopping: float | None = None
@@ -121,7 +121,7 @@ class Worker:
             self.start()
             while self._stopping is None:
                 self.turn()
-            self._last_turn()
+            self.last_turn()
         finally:
             self.close()
 
@@ -133,7 +133,7 @@ class Worker:
 
     def close(self) -> None:
         """Let go of everything. A static member keeps its place in the group."""
-        self._telemetry.ready(False)
+        self.telemetry.ready(False)
         self._committer.close()
         for client in (self._reader, self._admin):
             if client is not None:
@@ -153,7 +153,7 @@ class Worker:
             self._apply_and_commit(batches)
         except MembershipLost as problem:
             _log.warning("membership_lost", stage=self.stage.name, problem=str(problem), code=problem.code)
-            self._telemetry.membership_lost()
+            self.telemetry.membership_lost()
             self._rejoin()
 
     # 0. on assign -----------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ class Worker:
 
     def _rejoin(self) -> None:
         """Drop every task: what they hold may be ahead of the log. Then join anew."""
-        self._telemetry.ready(False)
+        self.telemetry.ready(False)
         self._running.clear()
         self._suspended.clear()
         self._group = None
@@ -175,7 +175,7 @@ class Worker:
 
     def _reassign(self) -> None:
         """Bring the tasks in line with what is owned, until nothing changes while doing so."""
-        self._telemetry.ready(False)
+        self.telemetry.ready(False)
         while self._notes.changed and self._stopping is None:
             self._notes.changed = False
             self._suspended |= self._running
@@ -213,7 +213,7 @@ class Worker:
                 consumer.seek(partition, position)
         consumer.resume(partitions)
         seconds = self._clock.steady() - started
-        self._telemetry.assigned(self._running.keys(), seconds)
+        self.telemetry.assigned(self._running.keys(), seconds)
         _log.info(
             "assigned", stage=self.stage.name, tasks=numbers, resumed=resumed, seconds=round(seconds, 3),
             incomplete=sorted({each.partition for each in owned} - {each.partition for each in partitions}),
@@ -320,9 +320,9 @@ class Worker:
             self._running[number].committed.update(turn.offsets)
         if batches:
             self._warmed_up()
-        self._telemetry.committed(turns, batches, self._clock.steady() - started, self._committer.counts)
+        self.telemetry.committed(turns, batches, self._clock.steady() - started, self._committer.counts)
 
-    def _last_turn(self) -> None:
+    def last_turn(self) -> None:
         """What tasks write before they go, in one more transaction."""
         if self._group is None or self._notes.changed:
             return
@@ -361,7 +361,7 @@ class Worker:
                 consumer.pause(pause)
             if resume:
                 consumer.resume(resume)
-        self._telemetry.lag(self._running.values(), consumer, self._clock.steady())
+        self.telemetry.lag(self._running.values(), consumer, self._clock.steady())
         if self._clock.steady() - self._trimmed >= _TRIM_EVERY:
             self._trimmed = self._clock.steady()
             self._trim()

@@ -1,0 +1,151 @@
+"""What surrounds the loop: HTTP, merged metrics, skew, batches, journal, the test hook, the watchdog's answers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+from worker_rig import Rig
+
+from streams.log import Committed
+from streams.records import RecordBatch, TopicPartition
+from streams.state import StateError
+from streams.worker import Misfit
+from streams.worker.batches import join_batches
+from streams.worker.exposition import merge_expositions
+from streams.worker.http import Answers, HttpServer
+from streams.worker.journal import Ledger, envelope_record, open_envelope
+from streams.worker.skew import Skew
+from streams.worker.stop_at import StopAt
+
+A, B = TopicPartition("a", 0), TopicPartition("b", 0)
+
+
+def fetch(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read().decode()
+
+
+def test_http_says_alive_ready_and_metrics() -> None:
+    ready = [False]
+    answers = Answers(lambda: (True, "alive"), lambda: (ready[0], "tasks"), lambda: b"x 1\n")
+    server = HttpServer("127.0.0.1", 0, answers)
+    try:
+        assert fetch(server.port, "/livez") == (200, "alive\n")
+        assert fetch(server.port, "/readyz") == (503, "tasks\n")
+        ready[0] = True
+        assert fetch(server.port, "/readyz")[0] == 200
+        assert fetch(server.port, "/metrics") == (200, "x 1\n")
+        assert fetch(server.port, "/")[0] == 404
+        with pytest.raises(Misfit, match=r"http\.port"):
+            HttpServer("127.0.0.1", server.port, answers)
+    finally:
+        server.close()
+
+
+def test_a_worker_is_ready_once_its_tasks_are_restored_and_tells_its_figures() -> None:
+    rig = Rig()
+    worker = rig.join()
+    assert not worker.telemetry.status.ready
+    rig.send(4)
+    rig.settle(worker)
+    assert worker.telemetry.status.ready
+    text = worker.telemetry.exposition().decode()
+    assert 'streamgauge_input_records_total{stage="join",topic="predictions"} 2.0' in text
+    assert 'streamgauge_ready{stage="join"} 1.0' in text
+    assert 'streamgauge_transactions_total{outcome="committed",stage="join"}' in text
+    worker.close()
+    assert not worker.telemetry.status.ready
+
+
+def test_expositions_of_two_processes_become_one_family_each() -> None:
+    one = '# HELP m_total Things.\n# TYPE m_total counter\nm_total{stage="join"} 1.0\n'
+    two = '# HELP m_total Things.\n# TYPE m_total counter\nm_total{stage="gauge"} 2.0\n# HELP g G.\n# TYPE g gauge\ng 3\n'
+    assert merge_expositions([one, two]) == (
+        '# HELP m_total Things.\n# TYPE m_total counter\nm_total{stage="join"} 1.0\nm_total{stage="gauge"} 2.0\n'
+        "# HELP g G.\n# TYPE g gauge\ng 3\n"
+    )
+
+
+def test_a_histogram_keeps_its_samples_under_one_head() -> None:
+    text = '# HELP h H.\n# TYPE h histogram\nh_bucket{le="1"} 1\nh_count 1\nh_sum 1\n'
+    assert merge_expositions([text]) == text
+
+
+def test_a_partition_far_ahead_is_paused_and_comes_back_at_half_the_limit() -> None:
+    skew = Skew(1000)
+    assert skew.judge((A, B), {A: 5000, B: 3000}, set()) == ([A], [])
+    assert skew.judge((A, B), {A: 5000, B: 4200}, set()) == ([], [])
+    assert skew.judge((A, B), {A: 5000, B: 4500}, set()) == ([], [A])
+
+
+def test_a_partition_at_its_end_or_without_a_time_holds_nobody_back() -> None:
+    skew = Skew(1000)
+    assert skew.judge((A, B), {A: 5000, B: 1000}, {B}) == ([], [])
+    assert skew.judge((A, B), {A: 5000}, set()) == ([], [])
+    assert skew.judge((A, B), {A: 5000, B: 1000}, set()) == ([A], [])
+    assert skew.judge((A, B), {A: 5000, B: 1000}, {B}) == ([], [A])
+
+
+def test_batches_of_one_partition_become_one_with_their_keys() -> None:
+    def batch(source: TopicPartition, start: int, count: int) -> RecordBatch:
+        offsets = np.arange(start, start + count)
+        return RecordBatch(source, offsets, offsets * 10, [b"%d" % i for i in offsets], lambda i: b"k%d" % (start + i))
+
+    joined = join_batches([batch(A, 0, 2), batch(B, 0, 1), batch(A, 5, 3)])
+    assert [each.source for each in joined] == [A, B]
+    assert joined[0].offsets.tolist() == [0, 1, 5, 6, 7]
+    assert joined[0].timestamps.tolist() == [0, 10, 50, 60, 70]
+    assert [joined[0].key(i) for i in range(5)] == [b"k0", b"k1", b"k5", b"k6", b"k7"]
+    assert list(joined[0].values) == [b"0", b"1", b"5", b"6", b"7"]
+
+
+def test_an_envelope_comes_back_as_it_went_and_damage_is_seen() -> None:
+    record = envelope_record(A, 7, 3, {B: Committed(42, '{"commit":7}')}, b"block").record
+    assert record.value is not None
+    envelope = open_envelope(record.value)
+    assert (envelope.commit, envelope.floor, envelope.sources, envelope.block) == (
+        7, 3, {B: Committed(42, '{"commit":7}')}, b"block",
+    )  # fmt: skip
+    with pytest.raises(StateError):
+        open_envelope(record.value[:-1] + b"?")
+
+
+def test_a_ledger_trims_to_the_first_block_of_the_floor_and_never_past_the_newest() -> None:
+    ledger = Ledger(A)
+    for commit, offset in [(1, 0), (2, 3), (2, 4), (3, 9)]:
+        ledger.landed(commit, offset)
+    assert ledger.trim(1) is None
+    assert ledger.trim(2) == (A, 3)
+    assert ledger.trim(2) is None
+    assert ledger.trim(99) == (A, 9)
+
+
+@pytest.mark.parametrize("told", ["produced", "nowhere:1", "begin:x"])
+def test_a_wrong_test_hook_is_refused(told: str) -> None:
+    with pytest.raises(ValueError, match="STREAMGAUGE_TEST_STOP_AT"):
+        StopAt(told)
+
+
+def test_the_test_hook_blocks_at_the_nth_time_and_says_so() -> None:
+    code = (
+        "from streams.worker.stop_at import StopAt\n"
+        "stop = StopAt('produced:2')\n"
+        "stop.reached('begin'); stop.reached('produced'); print('first', flush=True); stop.reached('produced')\n"
+        "print('never', flush=True)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with process:
+        assert process.stderr is not None and process.stdout is not None
+        assert process.stderr.readline() == b"streamgauge-stopped-at produced\n"
+        assert process.poll() is None
+        process.kill()
+        assert process.stdout.read() == b"first\n"
