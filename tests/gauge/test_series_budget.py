@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-
 from gauge.series_world import LABEL_BASE, rows_of
+
 from streams.gauge.series import Finding, ModelSeries, MonitorChange, SeriesSettings
 from streams.state import pack, unpack
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,12 +32,16 @@ def columns(listed: Listed, places: Int64Array) -> Iterator[Column]:
         return
     width = int(lengths[0])
     if width and (lengths == width).all():
-        index = starts[:, None] + np.arange(width)
-        names = listed.names[index]
+        if (starts == starts[0] + width * np.arange(len(starts))).all():  # end to end: no need to gather
+            index: Any = slice(starts[0], starts[0] + width * len(starts))
+        else:
+            index = (starts[:, None] + np.arange(width)).ravel()
+        names = listed.names[index].reshape(-1, width)
         if (names == names[0]).all() and len(np.unique(names[0])) == width:  # the usual case: all rows have all names
+            values, texts = listed.values[index].reshape(-1, width), listed.texts[index].reshape(-1, width)
             for k in range(width):
-                at = index[:, k]
-                yield Column(int(names[0, k]), places, at, listed.values[at], listed.texts[at])
+                number, text = np.ascontiguousarray(values[:, k]), np.ascontiguousarray(texts[:, k])
+                yield Column(int(names[0, k]), places, starts + k, number, text)
             return
     ends = np.cumsum(lengths)
     entries = np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)

@@ -9,7 +9,7 @@ from typing import Any
 from streams.gauge.series.lane import Lane
 from streams.gauge.series.series import Series
 from streams.gauge.series.settings import SeriesSettings
-from streams.records import Float64Array, Int64Array
+from streams.records import Float64Array, Int64Array, UInt8Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,12 @@ class Feed:
     rows: Int64Array
     timestamps: Int64Array
     offsets: Int64Array
-    partitions: Int64Array
-    labelled: Int64Array
+    labelled: UInt8Array
+    partition: int
 
     def lane(self, values: Float64Array) -> Lane:
-        """The lane of one reading."""
-        return Lane(values, self.rows, self.timestamps, self.offsets, self.partitions, self.labelled)
+        """The lane of one reading, without missing ones."""
+        return Lane(values, self.rows, self.timestamps, self.offsets, self.labelled, self.partition).finite()
 
 
 class Group:

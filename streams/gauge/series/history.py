@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
+import numba
 import numpy as np
 
 from streams.gauge.series.lane import Lane
@@ -17,7 +18,40 @@ from streams.records import Float64Array, Int64Array
 MARK_EVERY = 16
 MARKS = 128
 RECENT = 500
-_COUNT, _TIME, _SUM, _SQUARES = range(4)
+_COUNT, _TIME, _SUM, _SQUARES, _LATEST = range(5)
+_NO_MARKS = np.empty((0, 5))
+
+
+@numba.njit(cache=True)
+def _add(
+    values: Float64Array,
+    timestamps: Int64Array,
+    first: int,
+    sums: Float64Array,
+    latest: Int64Array,
+    marks: Float64Array,
+) -> None:
+    """Add values one after the other. Before the `first` one and each 16th after it, note where the sums stand."""
+    total, squares, newest = sums[0], sums[1], latest[0]
+    at, mark = first, 0
+    for i in range(len(values)):
+        if i == at and mark < len(marks):
+            marks[mark, _TIME] = timestamps[i]
+            marks[mark, _SUM], marks[mark, _SQUARES], marks[mark, _LATEST] = total, squares, newest
+            mark += 1
+            at += MARK_EVERY
+        total += values[i]
+        squares += values[i] * values[i]
+        newest = max(newest, timestamps[i])
+    sums[0], sums[1], latest[0] = total, squares, newest
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    count: int
+    total: float
+    squares: float
+    latest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,40 +89,52 @@ class History:
 
     def __init__(self) -> None:
         self.count = 0
-        self.latest = np.iinfo(np.int64).min  # the largest timestamp so far
-        self._total = 0.0
-        self._squares = 0.0
-        self._marks = np.empty((0, 4))
+        self._sums = np.zeros(2)  # sum, sum of squares
+        self._latest = np.full(1, np.iinfo(np.int64).min)  # the largest timestamp so far
+        self._marks = np.empty((0, 5))
         self._recent: Float64Array = np.empty(0)
-        self._start = 0  # count before the lane in hand
-        self._totals: Float64Array = np.zeros(1)
-        self._all_squares: Float64Array = np.zeros(1)
-        self._latest: Int64Array = np.empty(0, np.int64)
+        self._start = _Start(0, 0.0, 0.0, int(self._latest[0]))
+        self._lane = Lane.empty()
 
     def extend(self, lane: Lane) -> None:
         """Take over the next values."""
-        values = lane.values
-        self._start = self.count
-        # np.cumsum adds from left to right, one after the other
-        self._totals = np.cumsum(np.concatenate(([self._total], values)))
-        self._all_squares = np.cumsum(np.concatenate(([self._squares], values * values)))
-        self._latest = np.maximum.accumulate(np.concatenate(([self.latest], lane.timestamps)))[1:]
-        at = np.arange(-self._start % MARK_EVERY, len(values), MARK_EVERY)
-        marks = np.column_stack([self._start + at, lane.timestamps[at], self._totals[at], self._all_squares[at]])
+        self._lane = lane
+        self._start = _Start(self.count, float(self._sums[0]), float(self._sums[1]), int(self._latest[0]))
+        first = -self.count % MARK_EVERY
+        marks = np.empty((max(0, -(-(len(lane) - first) // MARK_EVERY)), 5))
+        _add(lane.values, lane.timestamps, first, self._sums, self._latest, marks)
+        marks[:, _COUNT] = self.count + first + MARK_EVERY * np.arange(len(marks))
         self._marks = np.concatenate([self._marks[-MARKS:], marks])
-        self._recent = np.concatenate([self._recent[-RECENT:], values])
-        self.count += len(values)
-        self._total, self._squares = float(self._totals[-1]), float(self._all_squares[-1])
-        self.latest = int(self._latest[-1])
+        self._recent = np.concatenate([self._recent[-RECENT:], lane.values])
+        self.count += len(lane)
+
+    def _at(self, count: int) -> _Start:
+        """The sums and the latest time of the first `count` values: from a mark on, value by value."""
+        begin = self._start
+        assert begin.count <= count <= self.count
+        # the last mark of this lane at or before `count`: they are every 16 values, the newest one last
+        back = (self._marks_end() - count + MARK_EVERY - 1) // MARK_EVERY + 1 if len(self._marks) else 0
+        if 0 < back <= len(self._marks):
+            mark = self._marks[-back]
+            if begin.count <= mark[_COUNT] <= count:
+                begin = _Start(int(mark[_COUNT]), float(mark[_SUM]), float(mark[_SQUARES]), int(mark[_LATEST]))
+        start = begin.count - self._start.count
+        stop = count - self._start.count
+        sums, latest = np.array([begin.total, begin.squares]), np.array([begin.latest])
+        _add(self._lane.values[start:stop], self._lane.timestamps[start:stop], stop - start, sums, latest, _NO_MARKS)
+        return _Start(count, float(sums[0]), float(sums[1]), int(latest[0]))
+
+    def _marks_end(self) -> int:
+        return int(self._marks[-1, _COUNT])
 
     def moments(self, count: int) -> Moments:
         """Of the first `count` values, of which the lane in hand must bring the last."""
-        place = count - self._start
-        return Moments(count, float(self._totals[place]), float(self._all_squares[place]))
+        found = self._at(count)
+        return Moments(count, found.total, found.squares)
 
     def latest_at(self, count: int) -> int:
         """The largest timestamp of the first `count` values."""
-        return int(self._latest[count - self._start - 1])
+        return self._at(count).latest
 
     def recent(self, count: int) -> Float64Array:
         """The last values, at most RECENT, of the first `count`."""
@@ -123,19 +169,14 @@ class History:
         """The state, for `streams.state.pack`."""
         return {
             "count": self.count,
-            "latest": self.latest,
-            "total": self._total,
-            "squares": self._squares,
+            "sums": self._sums.copy(),
+            "latest": self._latest.copy(),
             "marks": self._marks[-MARKS:],
             "recent": self._recent[-RECENT:],
         }
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
-        self.count, self.latest = tree["count"], tree["latest"]
-        self._total, self._squares = tree["total"], tree["squares"]
+        self.count, self._sums, self._latest = tree["count"], tree["sums"], tree["latest"]
         self._marks, self._recent = tree["marks"], tree["recent"]
-        self._start = self.count
-        self._totals = np.array([self._total])
-        self._all_squares = np.array([self._squares])
-        self._latest = np.empty(0, np.int64)
+        self._start = _Start(self.count, float(self._sums[0]), float(self._sums[1]), int(self._latest[0]))

@@ -6,26 +6,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.records import Float64Array, Int64Array
+from streams.records import Float64Array, Int64Array, UInt8Array
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
     """Finite values in row order. `rows` are places in the log of the model (counted from its first row).
 
-    `offsets`, `partitions` and `labelled` name the input record behind each value: its offset, its partition and
-    whether it is a label (else a prediction).
+    `offsets`, `labelled` and `partition` name the input record behind each value: its offset, whether it is a label
+    (else a prediction), and its partition.
     """
 
     values: Float64Array
     rows: Int64Array
     timestamps: Int64Array
     offsets: Int64Array
-    partitions: Int64Array
-    labelled: Int64Array
+    labelled: UInt8Array
+    partition: int
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @classmethod
+    def empty(cls) -> Lane:
+        """Of no values."""
+        none = np.empty(0, np.int64)
+        return cls(np.empty(0), none, none, none, np.empty(0, np.uint8), 0)
 
     def part(self, start: int, stop: int) -> Lane:
         """The values [start, stop)."""
@@ -34,10 +40,24 @@ class Lane:
             self.rows[start:stop],
             self.timestamps[start:stop],
             self.offsets[start:stop],
-            self.partitions[start:stop],
             self.labelled[start:stop],
+            self.partition,
         )
 
     def upto(self, row: int) -> int:
         """How many values lie at rows <= `row`."""
         return int(np.searchsorted(self.rows, row, side="right"))
+
+    def finite(self) -> Lane:
+        """The lane without its missing and infinite values."""
+        good = np.isfinite(self.values)
+        if good.all():
+            return self
+        return Lane(
+            self.values[good],
+            self.rows[good],
+            self.timestamps[good],
+            self.offsets[good],
+            self.labelled[good],
+            self.partition,
+        )

@@ -16,7 +16,7 @@ from streams.gauge.series.facts import Finding, MonitorChange, finding_of, findi
 from streams.gauge.series.group import Feed, Group
 from streams.gauge.series.lane import Lane
 from streams.gauge.series.reference import UNKNOWN_RATE, Sample
-from streams.gauge.series.series import OTHER, Series, finite
+from streams.gauge.series.series import OTHER, Series
 from streams.gauge.series.settings import SeriesSettings
 from streams.gauge.series.suspects import suspects
 from streams.outcomes import Kind, Rows
@@ -73,9 +73,10 @@ class ModelSeries:
         for _, (group, several) in sorted(parts.items()):
             places = several[0] if len(several) == 1 else np.sort(np.concatenate(several))
             predicted = places[rows.kind[places] == Kind.PREDICTED]
-            lanes = self._plain(group, rows, predicted, first, join_task)
+            bare = _bare(predicted, rows, first, join_task)
+            lanes = self._plain(group, rows, predicted, bare)
             for family in _FAMILIES:
-                lanes += self._listed(group, family, getattr(rows, family), rows, predicted, first, join_task)
+                lanes += self._listed(group, family, rows, predicted, bare)
             work.append((group, lanes, self._outcomes(rows, places, first, join_task)))
         found: list[Finding] = []
         for group, lanes, feed in work:
@@ -177,24 +178,23 @@ class ModelSeries:
 
     # Lanes ---------------------------------------------------------------------------------------------------------
 
-    def _plain(
-        self, group: Group, rows: Rows, places: Int64Array, first: int, join_task: int
-    ) -> list[tuple[Series, Lane]]:
+    def _plain(self, group: Group, rows: Rows, places: Int64Array, bare: Lane) -> list[tuple[Series, Lane]]:
         made = []
         for subject, name in _PLAIN.items():
             if self._watched(subject):
-                lane = finite(_lane(getattr(rows, name)[places], places, rows, first, join_task))
+                lane = replace(bare, values=getattr(rows, name)[places]).finite()
                 if len(lane):
                     made.append((self._open(group, subject, "numeric", int(lane.rows[0])), lane))
         return made
 
     def _listed(
-        self, group: Group, family: str, listed: Any, rows: Rows, places: Int64Array, first: int, join_task: int
+        self, group: Group, family: str, rows: Rows, places: Int64Array, bare: Lane
     ) -> list[tuple[Series, Lane]]:
         if not any(each.on.partition(".")[0] == family for each in self._settings.watches):
             return []
+        first = int(bare.rows[0] - places[0]) if len(places) else 0
         found: list[tuple[int, int, Column]] = []
-        for column in columns(listed, places):
+        for column in columns(getattr(rows, family), places):
             present = np.isfinite(column.values) | (column.texts >= 0)
             if present.any() and self._watched(f"{family}.{rows.strings[column.name]}"):
                 begin = int(np.argmax(present))
@@ -206,11 +206,12 @@ class ModelSeries:
                 group.overflowed = True
                 continue
             kind: detectors.Kind = "categories" if column.texts[begin] >= 0 else "numeric"
-            series = self._open(group, subject, kind, first + int(column.places[begin]))
-            values = column.values
-            if series.kind == "categories":
-                values = _codes(column, rows.strings)
-            made.append((series, finite(_lane(values, column.places, rows, first, join_task))))
+            lane = bare
+            if column.places is not places:  # a name that only some of the rows have
+                lane = _bare(column.places, rows, first, bare.partition)
+            series = self._open(group, subject, kind, int(lane.rows[begin]))
+            values = _codes(column, rows.strings) if series.kind == "categories" else column.values
+            made.append((series, replace(lane, values=values).finite()))
         return made
 
     def _outcomes(self, rows: Rows, places: Int64Array, first: int, join_task: int) -> Feed | None:
@@ -226,8 +227,8 @@ class ModelSeries:
             rows=at + first,
             timestamps=rows.timestamp[at],
             offsets=np.where(early, rows.prediction_offset[at], rows.label_offset[at]),
-            partitions=np.full(len(at), join_task, np.int64),
-            labelled=(~early).astype(np.int64),
+            labelled=(~early).astype(np.uint8),
+            partition=join_task,
         )
 
     def _open_errors(self, group: Group, feed: Feed) -> None:
@@ -245,7 +246,7 @@ class ModelSeries:
         for subject, values in (("error", error), ("residual", feed.residual)):
             series = group.subjects.get(subject)
             if series is not None:
-                found += self._feed(group, series, finite(feed.lane(values)))
+                found += self._feed(group, series, feed.lane(values))
         return found
 
     # Control -------------------------------------------------------------------------------------------------------
@@ -262,14 +263,15 @@ class ModelSeries:
                         if sample is not None:
                             series.adopt(sample, self._shares(self._rows))
 
-    def rebaseline(self, version: str | None, subject: str | None = None) -> list[Finding]:
-        """Start new references with the next values, of one subject or all. The findings that end what fires."""
+    def rebaseline(self, version: str | None, subject: str | None = None, since: int | None = None) -> list[Finding]:
+        """Start new references with the next values, of one subject, a family of them, or all. With `since`, values
+        are waited for whose event time is not before it. The findings that end what fires have row -1."""
         found: list[Finding] = []
         for group in self._groups.values():
             if group.version == version:
                 for series in group.series():
-                    if subject in (None, series.subject):
-                        found += series.rebaseline(-1)
+                    if subject in (None, series.subject, series.subject.partition(".")[0]):
+                        found += series.rebaseline(-1, since)
         return found
 
     @property
@@ -316,14 +318,15 @@ def _text(rows: Rows, code: int) -> str | None:
     return rows.strings[code] if code >= 0 else None
 
 
-def _lane(values: Float64Array, places: Int64Array, rows: Rows, first: int, join_task: int) -> Lane:
+def _bare(places: Int64Array, rows: Rows, first: int, join_task: int) -> Lane:
+    """A lane of predictions, its values to come: what all features of the same rows share."""
     return Lane(
-        values=values,
+        values=np.empty(0),
         rows=places + first,
         timestamps=rows.timestamp[places],
         offsets=rows.prediction_offset[places],
-        partitions=np.full(len(places), join_task, np.int64),
-        labelled=np.zeros(len(places), np.int64),
+        labelled=np.zeros(len(places), np.uint8),
+        partition=join_task,
     )
 
 

@@ -44,7 +44,9 @@ class Series:
         self.watches = [
             Watch(each, subject, kind, version, variant) for each in settings.watches if each.covers(subject)
         ]
+        self._since: int | None = None  # event time before which no value goes into the reference
         self._announced: dict[str, MonitorChange] = {}
+        self._distinct: int | None = None  # categories of the reference
         for watch in self.watches:
             watch.recover_after(settings.recover_for)
 
@@ -62,9 +64,12 @@ class Series:
         self.history.extend(lane)
         begin = 0
         if self._warm_up is not None:
-            taken = self._warm_up.take(lane.values, lane.timestamps, self.kind)
-            begin = len(lane) if taken is None else taken
+            skipped = self._skipped(lane)
+            taken = self._warm_up.take(lane.values[skipped:], lane.timestamps[skipped:], self.kind)
+            begin = len(lane)
             if taken is not None:
+                taken += skipped
+                begin = taken
                 row = int(lane.rows[taken - 1])
                 self.sample, self._warm_up = self._warm_up.sample(row), None
                 moments = self.history.moments(self.history.count - len(lane) + taken)
@@ -81,6 +86,16 @@ class Series:
                 found.append((event.index, number, Finding(int(lane.rows[event.index]), drift)))
         found.sort(key=lambda each: each[:2])
         return [finding for _, _, finding in found]
+
+    def _skipped(self, lane: Lane) -> int:
+        """How many values come before the time from which the reference is taken."""
+        if self._since is None:
+            return 0
+        late = np.flatnonzero(lane.timestamps >= self._since)
+        if not len(late):
+            return len(lane)
+        self._since = None
+        return int(late[0])
 
     def _retry(self, watch: Watch, lane: Lane, shares: Callable[[int], int]) -> int:
         """Let a watch try a longer reference where the lane brings it: the place from which it looks."""
@@ -99,7 +114,7 @@ class Series:
     def _cause(self, lane: Lane, index: int) -> Cause:
         labelled = bool(lane.labelled[index])
         topic = self._settings.labels_topic if labelled else self._settings.predictions_topic
-        return Cause(topic, int(lane.partitions[index]), int(lane.offsets[index]))
+        return Cause(topic, lane.partition, int(lane.offsets[index]))
 
     def changes(self) -> list[MonitorChange]:
         """What has changed since last asked: the state of each detector."""
@@ -112,13 +127,15 @@ class Series:
                 self._version, self._variant, self.subject, watch.use, watch.state, watch.reason, origin,
                 watch.detectable,
             )  # fmt: skip
-            if self._announced.get(watch.rule) != change:
-                self._announced[watch.rule] = change
+            if self._announced.get(watch.identity) != change:
+                self._announced[watch.identity] = change
                 made.append(change)
         return made
 
-    def rebaseline(self, row: int) -> list[Finding]:
-        """Start a new reference with the next value. The findings that end the alerts that fire."""
+    def rebaseline(self, row: int, since: int | None) -> list[Finding]:
+        """Start a new reference with the next value (not before event time `since`). The findings that end the alerts
+        that fire."""
+        self._since, self._distinct = since, None
         self.sample, self._warm_up = None, WarmUp(self._settings.warm_up, self._settings.span)
         ended = [watch.rebaseline() for watch in self.watches]
         return [Finding(row, drift) for drift in ended if drift is not None]
@@ -128,7 +145,9 @@ class Series:
         """Whether the reference has more categories than the limit."""
         if self.kind != "categories" or self.sample is None:
             return False
-        return len(np.unique(self.sample.values)) > self._settings.categories
+        if self._distinct is None:
+            self._distinct = len(np.unique(self.sample.values))
+        return self._distinct > self._settings.categories
 
     @property
     def shares(self) -> int:
@@ -142,16 +161,18 @@ class Series:
             "kind": self.kind,
             "born": self.born,
             "settled": self.settled,
+            "since": self._since,
             "history": self.history.snapshot(),
             "sample": sample_tree(self.sample),
             "warm_up": None if self._warm_up is None else self._warm_up.snapshot(),
             "watches": {watch.identity: watch.snapshot() for watch in self.watches},
-            "announced": {rule: asdict(change) for rule, change in self._announced.items()},
+            "announced": {name: asdict(change) for name, change in self._announced.items()},
         }
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave. A watch that the state does not know starts against the reference."""
         self.born, self.settled = tree["born"], tree["settled"]
+        self._since = tree["since"]
         self.history.restore(tree["history"])
         self.sample = sample_of(tree["sample"])
         self._warm_up = None
@@ -161,8 +182,8 @@ class Series:
         for watch in self.watches:
             if watch.identity in tree["watches"]:
                 watch.restore(tree["watches"][watch.identity], self.sample)
-        rules = {watch.rule for watch in self.watches}
-        self._announced = {rule: MonitorChange(**c) for rule, c in tree["announced"].items() if rule in rules}
+        known = {watch.identity for watch in self.watches}
+        self._announced = {name: MonitorChange(**each) for name, each in tree["announced"].items() if name in known}
 
     def arm(self, shares: int) -> None:
         """Arm what a changed configuration has added, against the reference."""
@@ -170,18 +191,3 @@ class Series:
             begin = self.history.moments(self.history.count)
             for watch in self.watches:
                 watch.arm(replace(self.sample, origin="baseline"), shares, self._settings.budget, begin)
-
-
-def finite(lane: Lane) -> Lane:
-    """The lane without its missing and infinite values."""
-    good = np.isfinite(lane.values)
-    if good.all():
-        return lane
-    return Lane(
-        lane.values[good],
-        lane.rows[good],
-        lane.timestamps[good],
-        lane.offsets[good],
-        lane.partitions[good],
-        lane.labelled[good],
-    )

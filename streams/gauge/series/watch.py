@@ -313,7 +313,7 @@ class Watch:
             "reason": self.reason,
             "params": self._params,
             "calibration": None if found is None else asdict(found),
-            "detector": None if self._detector is None else self._detector.state(),
+            "detector": None if self._detector is None else {k: v.copy() for k, v in self._detector.state().items()},
             "scale": self._scale,
             "moments": [[m.count, m.total, m.squares] for m in (self._base, self._begin)],
             "before": None if self._before is None else list(asdict(self._before).values()),
