@@ -16,7 +16,7 @@ from streams.devkafka.probe import wait_until_ready
 
 _CLUSTER_ID = "c3RyZWFtZ2F1Z2UtZGV2MQ"  # 16 bytes in base64
 _ATTEMPTS = 3  # a free port may be taken before the broker binds it
-_START_TIMEOUT = 60.0
+_START_TIMEOUT = 180.0
 _STOP_TIMEOUT = 15.0
 
 # The broker ends when the pipe on standard input closes, so also when whoever started it is killed outright.

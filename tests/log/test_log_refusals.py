@@ -22,7 +22,7 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
-from log_cluster import PATIENCE, KafkaCluster, at
+from log_cluster import PATIENCE, KafkaCluster, Member, at
 from log_proxy import CommitLosingProxy
 
 from streams.devkafka import local_kafka
@@ -181,6 +181,17 @@ def _allow(guarded: Guarded, kind: ResourceType, name: str, *operations: AclOper
         future.result(PATIENCE)
 
 
+def _permitted(cluster: KafkaCluster, group: str, topic: str) -> Member:
+    """A member that was let in: a permission takes a moment to reach the broker."""
+    for _ in range(50):
+        member = cluster.member(group, [topic])
+        with contextlib.suppress(Refused):
+            cluster.until(lambda: bool(member.owns()), member)  # noqa: B023
+            return member
+        member.consumer.close()
+    raise AssertionError("never let in")
+
+
 def test_a_denied_transactional_id_group_or_topic_is_refused_by_name(guarded: Guarded, unique: Unique) -> None:
     owner, guest = KafkaCluster(guarded.plain), KafkaCluster(guarded.password, _KNOWN)
     open_topic, closed_topic = owner.topic(unique("open")), owner.topic(unique("closed"))
@@ -195,10 +206,7 @@ def test_a_denied_transactional_id_group_or_topic_is_refused_by_name(guarded: Gu
         guest.until(lambda: False, guest.member(group, [open_topic.topic]))
     assert denied.value.code == "GROUP_AUTHORIZATION_FAILED"
     _allow(guarded, ResourceType.GROUP, group, AclOperation.READ)
-    member = guest.member(group, [open_topic.topic])
-    while not member.owns():  # a permission takes a moment to reach the broker
-        with contextlib.suppress(Refused):
-            guest.until(lambda: bool(member.owns()), member)
+    member = _permitted(guest, group, open_topic.topic)
 
     _allow(guarded, ResourceType.TOPIC, closed_topic.topic, AclOperation.DESCRIBE)
     producer = guest.producer(name)
