@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from alerts_world import HOUR, START, condition, fired, rule, window, world
 
-from streams.alerts import Resolution, Status
+from streams.alerts import AlertSettings, ModelAlerts, Resolution, Status, book
 
 
 def test_alerts_of_a_model_share_an_incident_until_an_hour_after_the_last_resolves() -> None:
@@ -37,8 +38,6 @@ def test_an_alert_that_never_fired_does_not_prolong_an_incident() -> None:
 
 
 def test_models_do_not_share_identities() -> None:
-    from streams.alerts import AlertSettings, ModelAlerts
-
     (fraud,) = world().drift(fired())
     (other,) = ModelAlerts("churn", AlertSettings()).drift(fired(), START)
     assert fraud.alert_id != other.alert_id
@@ -112,11 +111,15 @@ def test_a_change_without_room_that_recovers_is_never_raised() -> None:
     assert it.tick() == []
 
 
-def test_what_is_remembered_of_closed_alerts_is_bounded() -> None:
+def test_what_is_remembered_of_closed_alerts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book, "_REMEMBERED", 100)
     it = world()
-    for i in range(21_000):
+    it.condition(condition(subject="open"))
+    for i in range(500):
         it.alerts.condition(condition(subject=f"s{i}"), it.clock)
         it.alerts.condition(condition(False, subject=f"s{i}"), it.clock)
-    assert len(it.alerts.snapshot()["book"]["sequences"]) <= 20_001
-    (again,) = it.condition(condition(subject="s20999"))
+    assert len(it.alerts.snapshot()["book"]["sequences"]) <= 202
+    (again,) = it.condition(condition(subject="s499"))
     assert again.sequence == 3
+    (end,) = it.condition(condition(False, subject="open"))
+    assert end.sequence == 2

@@ -119,7 +119,7 @@ def test_the_histories_know_every_way_an_alert_can_go() -> None:
             assert seen[rule_, way] >= 2, (rule_, way)
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
+@settings(derandomize=True, deadline=None, max_examples=50)
 @given(histories)
 def test_any_history_has_legal_lifecycles_only(history: list[Any]) -> None:
     it = whole(history)
@@ -142,14 +142,14 @@ def test_any_history_has_legal_lifecycles_only(history: list[Any]) -> None:
                 status = None
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=40)
 @given(histories)
 def test_events_of_a_history_have_identities_of_their_own(history: list[Any]) -> None:
     it = whole(history)
     assert len({event.event_id for event in it.events}) == len(it.events)
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
+@settings(derandomize=True, deadline=None, max_examples=50)
 @given(histories, st.lists(st.integers(0, 149), min_size=1, max_size=4))
 def test_a_restart_anywhere_is_not_noticed(history: list[Any], restarts: list[int]) -> None:
     straight = whole(history)
@@ -165,7 +165,7 @@ def test_a_restart_anywhere_is_not_noticed(history: list[Any], restarts: list[in
     assert it.alerts.snapshot() == straight.alerts.snapshot()
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=40)
 @given(histories)
 def test_an_incident_never_takes_in_an_alert_an_hour_after_its_last_has_resolved(history: list[Any]) -> None:
     it = whole(history)
@@ -185,7 +185,7 @@ def test_an_incident_never_takes_in_an_alert_an_hour_after_its_last_has_resolved
                 fired_ends[group] = event.resolved_at
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 8), st.sampled_from([0.5, 0.95, None])), max_size=40))
 def test_a_static_rule_stands_as_its_windows_say(revisions: list[tuple[int, float | None]]) -> None:
     """Against a plain reading of the contract: what fires is what a look at all windows at once says fires."""
