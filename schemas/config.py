@@ -152,11 +152,14 @@ PREDICTION_FIELDS = (
     "segments", "latency_ms", "error", "attributions", "weight",
 )  # fmt: skip
 LABEL_FIELDS = ("prediction_id", "label_key", "label", "timestamp", "model", "weight")
+FIELDS_OF_ENTRIES = ("features", "segments", "attributions")
+"""Fields that are maps of names to values: `fields` can say of one entry where it is (segments.region: country)."""
 
 
 def _mapping(value: dict[str, str], allowed: tuple[str, ...]) -> dict[str, str]:
     for key, path in value.items():
-        if key not in allowed:
+        map_name, _, entry = key.partition(".")
+        if key not in allowed and not (entry and map_name in allowed and map_name in FIELDS_OF_ENTRIES):
             raise unknown_key(key, sorted(allowed))
         if not all(path.split(".")):
             raise PydanticCustomError("fields", "must be names joined by dots, such as request.id", {"at": key})
@@ -190,7 +193,8 @@ class Config(Section):
         default_factory=dict
     )
     """Where prediction events of your own format keep each field, nested ones with dots:
-    {prediction_id: request.id, score: output.proba}. Fields not named here keep the contract's names."""
+    {prediction_id: request.id, score: output.proba, segments.region: country}. Fields not named here keep the
+    contract's names."""
     label_fields: Annotated[dict[str, str], AfterValidator(lambda value: _mapping(value, LABEL_FIELDS))] = Field(
         default_factory=dict
     )

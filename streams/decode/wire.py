@@ -68,19 +68,30 @@ def remap(document: dict[str, Any], fields: Mapping[str, str]) -> dict[str, Any]
     """The contract's fields of a document in a user's own format; `fields` says where each is, with dots.
 
     A key that holds the dots itself goes before a path. A field that is not there is left out; fields that are not
-    mapped keep their names.
+    mapped keep their names. `segments.region` is the entry region of segments, added to what is there.
     """
     mapped = {key: value for key, value in document.items() if key not in fields}
-    for name, path in fields.items():
-        if path in document:
-            mapped[name] = document[path]
+    for name in sorted(fields, key=lambda name: "." in name):  # whole maps before their entries
+        value = _found(document, fields[name])
+        field, _, entry = name.partition(".")
+        if value is msgspec.UNSET:
             continue
-        value: Any = document
-        for part in path.split("."):
-            value = value.get(part, msgspec.UNSET) if isinstance(value, dict) else msgspec.UNSET
-        if value is not msgspec.UNSET:
+        if entry:
+            whole = mapped.get(field)
+            if whole is None or isinstance(whole, dict):  # else it is wrong, and the model says so
+                mapped[field] = {**(whole or {}), entry: value}
+        else:
             mapped[name] = value
     return mapped
+
+
+def _found(document: dict[str, Any], path: str) -> Any:
+    if path in document:
+        return document[path]
+    value: Any = document
+    for part in path.split("."):
+        value = value.get(part, msgspec.UNSET) if isinstance(value, dict) else msgspec.UNSET
+    return value
 
 
 class Reader(Generic[W]):

@@ -225,6 +225,18 @@ def test_fields_map_a_path_an_exact_dotted_key_or_leave_a_field_out() -> None:
     assert refusals == [(2, "missing_field", "prediction_id")]
 
 
+def test_fields_add_single_entries_to_segments_and_features() -> None:
+    fields = {"segments.region": "country", "features.amount": "order.total", "features": "inputs"}
+    rows, refusals = decode(
+        json.dumps({**LEAST, "country": "DE", "order": {"total": 5}, "inputs": {"age": 30}}).encode(),
+        json.dumps({**LEAST, "segments": {"device": "phone"}, "inputs": None}).encode(),
+        json.dumps({**LEAST, "segments": 7, "country": "DE"}).encode(),
+        decoder=PredictionDecoder(fields, ("region",)),
+    )
+    assert [(row["region"], row["features"]) for row in rows] == [("DE", {"age": 30.0, "amount": 5.0}), (None, {})]
+    assert refusals == [(2, "invalid_type", "segments")]
+
+
 def test_decoders_follow_the_configuration(tmp_path: Path) -> None:
     path = tmp_path / "streamgauge.yaml"
     path.write_text(

@@ -241,6 +241,7 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
             "…/streamgauge.yaml, line 1: privacy lists hash_features, so it must give hash_key too",
         ),
         ("fields: {prediction: a..b}", "…/streamgauge.yaml, line 1: fields.prediction must be names joined by dots"),
+        ("fields: {weight.a: x}", "…/streamgauge.yaml, line 1: fields.weight.a is not a known key"),
         ("label_fields: {lable: a}", "…/streamgauge.yaml, line 1: label_fields.lable is not a known key; did you"),
         ("a: [", "…/streamgauge.yaml, line 1: is not YAML: expected the node content"),
         ("kafka: {}\nkafka: {}", "…/streamgauge.yaml, line 2: kafka is given twice"),
