@@ -259,7 +259,8 @@ class Worker:
         interval = self._settings.commit_interval
         while True:
             left = self._committed_at + interval - self._clock.steady()
-            got = self._poll(room, max(left, 0.0) if parts else interval)
+            # With nothing in hand and no haste, wait a whole interval for the first record.
+            got = self._poll(room, left if left > 0 else 0.0 if parts else interval)
             parts += got
             room -= sum(map(len, got))
             left = self._committed_at + interval - self._clock.steady()

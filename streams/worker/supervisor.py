@@ -28,6 +28,7 @@ from streams.worker.process import stopping_on_signals
 LINK_VARIABLE = "STREAMGAUGE_SUPERVISOR_FD"
 _STOP_WITHIN = 45.0
 _ASK_WITHIN = 5.0
+_UNBEGUN = frozenset({-signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGINT})
 _log = structlog.get_logger("streamgauge.supervisor")
 
 
@@ -110,12 +111,15 @@ def _wait(children: Sequence[_Child], told: threading.Event) -> int:
             child.process.kill()
             child.process.wait()
     ordered = [first, *children] if first is not None else list(children)
-    codes = [_code(child.process.returncode) for child in ordered]
+    codes = [_code(child.process.returncode, stopped=told.is_set()) for child in ordered]
     return next((code for code in codes if code), Exit.DONE)
 
 
-def _code(returncode: int) -> int:
-    """A child that was killed by a signal has no code of its own."""
+def _code(returncode: int, *, stopped: bool) -> int:
+    """A child that was killed by a signal has no code of its own. One that was told to stop before it had begun to
+    listen for signals has stopped in order: it had joined nothing yet."""
+    if stopped and returncode in _UNBEGUN:
+        return Exit.DONE
     return returncode if returncode >= 0 else Exit.BUG
 
 

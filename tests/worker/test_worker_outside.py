@@ -68,7 +68,9 @@ def test_a_worker_is_ready_once_its_tasks_are_restored_and_tells_its_figures() -
 
 def test_expositions_of_two_processes_become_one_family_each() -> None:
     one = '# HELP m_total Things.\n# TYPE m_total counter\nm_total{stage="join"} 1.0\n'
-    two = '# HELP m_total Things.\n# TYPE m_total counter\nm_total{stage="gauge"} 2.0\n# HELP g G.\n# TYPE g gauge\ng 3\n'
+    two = (
+        '# HELP m_total Things.\n# TYPE m_total counter\nm_total{stage="gauge"} 2.0\n# HELP g G.\n# TYPE g gauge\ng 3\n'
+    )
     assert merge_expositions([one, two]) == (
         '# HELP m_total Things.\n# TYPE m_total counter\nm_total{stage="join"} 1.0\nm_total{stage="gauge"} 2.0\n'
         "# HELP g G.\n# TYPE g gauge\ng 3\n"

@@ -72,7 +72,9 @@ class FakeJoin:
         self.seen += new
         journal = [json.dumps([self.commit, new]).encode()] if new else []
         metadata = json.dumps({"commit": self.commit, "task": self.task})
-        return FakeStep(outputs, journal, self.commit, 1, metadata, {"read": len(new)}, 1000, dict(self.times), len(self.seen))
+        return FakeStep(
+            outputs, journal, self.commit, 1, metadata, {"read": len(new)}, 1000, dict(self.times), len(self.seen)
+        )
 
     def restore(self, blocks: Iterable[bytes], metadata: Mapping[TopicPartition, str]) -> None:
         self.restored_from = list(blocks)
