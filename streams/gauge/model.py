@@ -69,11 +69,11 @@ class ModelGauge:
             return []
         self._windows.apply(rows, join_task)
         for version, variant, places in _by_version(rows):
-            predictions = int(np.count_nonzero(rows.kind[places] == Kind.PREDICTED))
-            outcomes = int(np.count_nonzero(rows.kind[places] == Kind.OUTCOME))
-            if predictions or outcomes:
-                latest = int(rows.timestamp[places].max())
-                self._alerts.seen(version, variant, predictions, outcomes, latest)
+            predicted = places[rows.kind[places] == Kind.PREDICTED]
+            outcomes = places[rows.kind[places] == Kind.OUTCOME]
+            if len(predicted) or len(outcomes):
+                latest = int(rows.timestamp[np.concatenate([predicted, outcomes])].max())
+                self._alerts.seen(version, variant, len(predicted), len(outcomes), latest)
         decided: list[tuple[int, OutputRecord]] = []
         for finding in self._series.apply(rows, join_task):
             alerts = self._alerts.drift(finding.drift, clock)
