@@ -246,11 +246,6 @@ class Rule(Section):
     def _one_limit(self) -> Rule:
         if (self.below is None) == (self.above is None):
             raise PydanticCustomError("limit", "must have either below or above")
-        limit = self.limit
-        if isinstance(limit, Sigmas | Quantile) and limit.over < 3 * self.window:
-            raise PydanticCustomError(
-                "limit", "must look over at least three windows: make over longer or window shorter"
-            )
         return self
 
     @property
