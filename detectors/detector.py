@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import Any, ClassVar
+from dataclasses import fields, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,9 @@ class Detector(ABC):
     """Length 8: seen, ignored, alarmed, since; the rest is the algorithm's own."""
 
     @abstractmethod
+    def __init__(self, params: Any) -> None: ...
+
+    @abstractmethod
     def _feed(self, values: Float64Array) -> int:
         """The kernel: feed up to and including the first alarm; its position, or -1."""
 
@@ -107,6 +110,12 @@ class Detector(ABC):
             start += at + 1
             found.append(start - 1)
         return np.array(found, np.int64)
+
+    def retuned(self, **params: Any) -> Self:
+        """This detector with other parameters and the same state: a new threshold for what is under way."""
+        other = type(self)(replace(self.params, **params))
+        other.load({name: array.copy() for name, array in self.state().items()})
+        return other
 
     @property
     def seen(self) -> int:

@@ -43,6 +43,7 @@ class ModelSeries:
         self._groups: dict[tuple[str | None, str | None], Group] = {}
         self._rows = 0  # rows of the model so far
         self._late: list[Finding] = []  # decided before rows, told at the next tick
+        self._shared = 0  # among how many the budget was shared at the last tick
         self._baselines: dict[str, Mapping[str, Any]] = {}
 
     # What comes in -------------------------------------------------------------------------------------------------
@@ -108,13 +109,17 @@ class ModelSeries:
         return found
 
     def tick(self, clock: int, watermark: int | None) -> list[Finding | MonitorChange]:
-        """What became of the detectors since the last tick. Nothing here goes by time: recoveries are decided at
-        rows, by event time."""
+        """What became of the detectors since the last tick; where more are watched than at the last one, the budget
+        is shared anew. Recoveries are not here: they are decided at rows, by event time."""
+        shares = self._shares(self._rows)
         told: list[Finding | MonitorChange] = [*self._late]
         self._late = []
         for group in self._groups.values():
             for series in group.series():
+                if shares > self._shared:
+                    series.retune(shares)
                 told += series.changes()
+        self._shared = max(self._shared, shares)
         return told
 
     # Series and their references -----------------------------------------------------------------------------------
@@ -292,6 +297,7 @@ class ModelSeries:
         return {
             "task": self._task,
             "rows": self._rows,
+            "shared": self._shared,
             "groups": [group.snapshot() for group in self._groups.values()],
             "baselines": {version: dict(profile) for version, profile in self._baselines.items()},
             "late": [finding_tree(each) for each in self._late],
@@ -299,7 +305,7 @@ class ModelSeries:
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
-        self._task, self._rows = tree["task"], tree["rows"]
+        self._task, self._rows, self._shared = tree["task"], tree["rows"], tree["shared"]
         self._baselines = dict(tree["baselines"])
         self._late = [finding_of(each) for each in tree["late"]]
         for each in tree["groups"]:

@@ -116,6 +116,12 @@ class Series:
         topic = self._settings.labels_topic if labelled else self._settings.predictions_topic
         return Cause(topic, lane.partition, int(lane.offsets[index]))
 
+    def retune(self, shares: int) -> None:
+        """Share the budget among more."""
+        if self.sample is not None:
+            for watch in self.watches:
+                watch.retune(self.sample, shares, self._settings.budget)
+
     def changes(self) -> list[MonitorChange]:
         """What has changed since last asked: the state of each detector."""
         made = []

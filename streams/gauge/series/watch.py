@@ -67,6 +67,7 @@ class Watch:
         self._calm_since: int | None = None
         self.retry_at: int | None = None  # values of the series at which a longer reference may do
         self.first_fired: int | None = None  # values of the series at the first alarm
+        self._extended: tuple[int, int] | None = None  # (values, ones) of a longer reference
         if self._impossible():
             self.state, self.reason = "unarmed", self._impossible()
         elif self.own and not self.refers:
@@ -133,19 +134,11 @@ class Watch:
         """Start looking, against the reference. `begin` are the moments of the series so far."""
         if self.state != "warming":
             return
-        values = sample.values
         try:
             if not self.own:
-                effect = self._min_effect
-                if self.use == "page_hinkley" and self._kind != "binary":
-                    effect *= float(values.std())
-                self._calibration = detectors.calibrate(
-                    self.use, values, rate=sample.rate, budget=budget, series=max(1, shares), kind=self._kind,
-                    min_effect=effect, direction=self._mode, lag_one=sample.lag_one,
-                    window=int(self._params.get("window", 500)),
-                )  # fmt: skip
+                self._calibration = self._calibrate(sample, shares, budget)
                 self._params = dict(self._calibration.params)
-            self._build(values)
+            self._build(sample.values)
         except detectors.Uncalibrated as problem:
             self.state, self.reason = "uncalibrated", str(problem)
             if self._kind == "binary" and sample.origin == "self" and problem.needed is not None:
@@ -157,8 +150,40 @@ class Watch:
         assert self._detector is not None
         self.state = "armed"
         if not self.own:
-            self._detector.prime(values * self._scale)
+            self._detector.prime(sample.values * self._scale)
         self._base, self._begin = (begin if sample.origin == "self" else sample.moments), begin
+
+    def _calibrate(self, sample: Sample, shares: int, budget: float) -> detectors.Calibration:
+        effect = self._min_effect
+        if self.use == "page_hinkley" and self._kind != "binary":
+            effect *= float(sample.values.std())
+        return detectors.calibrate(
+            self.use, sample.values, rate=sample.rate, budget=budget, series=max(1, shares), kind=self._kind,
+            min_effect=effect, direction=self._mode, lag_one=sample.lag_one,
+            window=int((self._settings.params or {}).get("window", 500)),
+        )  # fmt: skip
+
+    def retune(self, sample: Sample, shares: int, budget: float) -> None:
+        """Go on with a threshold for a smaller share of the budget, now that more is watched."""
+        if self.own or self.state != "armed":
+            return
+        assert self._detector is not None
+        try:
+            self._calibration = self._calibrate(self._longer(sample), shares, budget)
+        except detectors.Uncalibrated as problem:  # too much is watched for so small a reference
+            if not self.firing:
+                self.state, self.reason, self._calibration = "uncalibrated", str(problem), None
+            return
+        self._params = dict(self._calibration.params)
+        self._detector = self._detector.retuned(**self._params)
+
+    def _longer(self, sample: Sample) -> Sample:
+        """The sample, or what took its place where its mean was not known well enough."""
+        if self._extended is None:
+            return sample
+        count, ones = self._extended
+        lag_one = detectors.lag_one_autocorrelation(sample.values) if sample.lag_one is None else sample.lag_one
+        return replace(sample, values=np.repeat([0.0, 1.0], [count - ones, ones]), lag_one=lag_one)
 
     def retry(self, sample: Sample, shares: int, budget: float, begin: Moments) -> None:
         """Arm with all values so far for a reference, where the first were too few to know their mean well enough."""
@@ -166,10 +191,8 @@ class Watch:
         if begin.count > LONGEST * len(sample.values):
             return
         self.state, self.reason = "warming", None
-        ones = round(begin.total)
-        longer = np.repeat([0.0, 1.0], [begin.count - ones, ones])
-        lag_one = detectors.lag_one_autocorrelation(sample.values) if sample.lag_one is None else sample.lag_one
-        self.arm(replace(sample, values=longer, lag_one=lag_one), shares, budget, begin)
+        self._extended = (begin.count, round(begin.total))
+        self.arm(self._longer(sample), shares, budget, begin)
 
     def _build(self, values: Float64Array) -> None:
         params = {key: value for key, value in self._params.items() if value is not None}
@@ -299,7 +322,7 @@ class Watch:
         """Forget the reference. The finding that ends the alert, where one fires."""
         ended = self._finding("rebaselined") if self.firing else None
         self._before = self._calm_since = None
-        self.retry_at = self.first_fired = None
+        self.retry_at = self.first_fired = self._extended = None
         if self.state != "unarmed" and not (self.own and not self.refers):
             self.state, self.reason, self._detector, self._calibration = "warming", None, None, None
             self._params, self._scale = dict(self._settings.params or {}), 1.0
@@ -320,6 +343,7 @@ class Watch:
             "calm_since": self._calm_since,
             "retry_at": self.retry_at,
             "first_fired": self.first_fired,
+            "extended": self._extended,
         }
 
     def restore(self, tree: Any, sample: Sample | None) -> None:
@@ -336,3 +360,4 @@ class Watch:
         self._before = None if tree["before"] is None else Moments(*tree["before"])
         self._calm_since = tree["calm_since"]
         self.retry_at, self.first_fired = tree["retry_at"], tree["first_fired"]
+        self._extended = None if tree["extended"] is None else tuple(tree["extended"])
