@@ -6,9 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from streams.gauge.windows.store import ARRAYS, USED, Store, new_store, with_features, with_room, with_tables
+from streams.gauge.windows.store import (
+    ARRAYS,
+    CELL,
+    SCOPE,
+    USED,
+    Store,
+    new_store,
+    with_features,
+    with_room,
+    with_tables,
+)
 
-_SPARSE = frozenset({"delay", "latency", "past_delay"})
+_SPARSE = {(CELL, "delay"), (CELL, "latency"), (SCOPE, "past_delay")}
 
 
 def tree_of(store: Store) -> dict[str, Any]:
@@ -21,7 +31,7 @@ def tree_of(store: Store) -> dict[str, Any]:
             if array.dtype.names is None:
                 tree[each] = array.copy()
             else:
-                tree[each] = {field: _sparse(array[field]) if field in _SPARSE else array[field].copy()
+                tree[each] = {field: _sparse(array[field]) if (array.dtype, field) in _SPARSE else array[field].copy()
                               for field in array.dtype.names}  # fmt: skip
     return tree
 
@@ -46,7 +56,7 @@ def store_from(tree: dict[str, Any], tumbling: int, rolling: int) -> Store:
                 continue
             for field in array.dtype.names:
                 stored = tree[each][field]
-                if field in _SPARSE:
+                if (array.dtype, field) in _SPARSE:
                     width = array.dtype[field].shape[0]
                     array[field][stored[0] // width, stored[0] % width] = stored[1]
                 else:

@@ -1,0 +1,135 @@
+"""Laws of the windows: any cut of the rows, any restart, and any late decision of the task give the same bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from windows_world import START, Row, generated, rows_of
+
+from streams.gauge.windows import ModelWindows, WindowSettings, metric_event
+from streams.outcomes import Kind
+from streams.state import pack, unpack
+
+HOUR = 3_600_000
+SETTINGS = WindowSettings(
+    task="binary", segments=("region",), tumbling=(HOUR, 2 * HOUR), rolling=(20, 100), horizon=HOUR, grace=0,
+    versions=1, open_windows=6, emit_every=1000,
+)  # fmt: skip
+TICK_EVERY = 60
+LOGS = {task: generated(11, task, 300, weighted=True) for task in ("binary", "multiclass", "regression")}
+
+
+def published(task: str, log: list[Row], cuts: set[int], stops: set[int], configured: bool = True) -> list[bytes]:
+    """What is told when the log is cut and restarted at these places; ticks come at fixed places of the log."""
+    chosen = replace(SETTINGS, task=task if configured else None)
+    windows = ModelWindows("m", chosen)
+    out: list[bytes] = []
+    start = 0
+    for place in range(1, len(log) + 1):
+        tick = place % TICK_EVERY == 0 or place == len(log)
+        if not (tick or place in cuts or place in stops):
+            continue
+        windows.apply(rows_of(log[start:place]))
+        start = place
+        if place in stops:
+            tree = unpack(b"test", 1, pack(b"test", 1, windows.snapshot()))
+            windows = ModelWindows("m", chosen)
+            windows.restore(tree)
+        if tick:
+            if place >= 240:
+                windows.decide(task)  # type: ignore[arg-type]
+            views = windows.tick(place * 50, START + place * 20_000 - HOUR, 25)
+            out += [orjson.dumps(metric_event(view, "m", "app")) for view in views]
+    return out
+
+
+PLACES = st.sets(st.integers(1, 900), max_size=8)
+
+
+@given(st.sampled_from(sorted(LOGS)), PLACES, PLACES, st.booleans())
+@settings(derandomize=True, deadline=None, max_examples=15)
+def test_any_cut_and_any_restart_publish_the_same_bytes(
+    task: str, cuts: set[int], stops: set[int], configured: bool
+) -> None:
+    expected = published(task, LOGS[task], set(), set(), configured)
+    assert len(expected) > 50
+    assert published(task, LOGS[task], cuts, stops, configured) == expected
+
+
+def test_a_task_decided_late_gives_what_one_configured_from_the_start_gives() -> None:
+    for task, log in LOGS.items():
+        early, late = ModelWindows("m", replace(SETTINGS, task=task)), ModelWindows("m", replace(SETTINGS, task=None))  # type: ignore[arg-type]
+        for windows in (early, late):
+            windows.apply(rows_of(log[:400]))
+        assert all(view.metrics == {} for view in late.tick(0, None, 0))
+        late.decide(task)  # type: ignore[arg-type]
+        for windows in (early, late):
+            windows.apply(rows_of(log[400:]))
+        views = [windows.tick(0, None, 10_000) for windows in (early, late)]
+        assert [view.metrics for view in views[0]] == [view.metrics for view in views[1]]
+        assert [view.counts for view in views[0]] == [view.counts for view in views[1]]
+        if task == "multiclass":
+            shares = [[view.coverage_by_prediction for view in each] for each in views]
+            assert shares[0] == shares[1]
+
+
+def test_no_event_id_and_no_revision_comes_twice_and_revisions_rise_by_one() -> None:
+    events = [orjson.loads(each) for each in published("binary", LOGS["binary"], set(), {300})]
+    assert len({event["event_id"] for event in events}) == len(events)
+    last: dict[Any, int] = {}
+    for event in events:
+        key = orjson.dumps([event[name] for name in ("version", "variant", "segment", "window")])
+        assert event["revision"] == last.get(key, 0) + 1
+        last[key] = event["revision"]
+
+
+def test_what_a_limit_of_events_holds_back_comes_at_the_next_ticks() -> None:
+    windows = ModelWindows("m", SETTINGS)
+    windows.apply(rows_of(LOGS["binary"]))
+    at_once = windows.tick(0, START, 10_000)
+    windows = ModelWindows("m", SETTINGS)
+    windows.apply(rows_of(LOGS["binary"]))
+    in_parts = []
+    while windows.is_due(0, START):
+        part = windows.tick(0, START, 7)
+        assert 0 < len(part) <= 7
+        in_parts += part
+    assert in_parts == at_once
+
+
+def test_many_scores_give_a_bound_that_holds_the_exact_area_and_is_narrow() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(5)
+    for scale in (1.0, 0.01):
+        label = (rng.random(20_000) < 0.2).astype(float)
+        score = np.clip(rng.normal(0.4 + 0.15 * label, 0.15), 0, 1) * scale + (1 - scale) / 2
+        log = [
+            Row(Kind.OUTCOME, i, prediction=1.0, label=label[i], score=score[i], label_timestamp=START)
+            for i in range(len(label))
+        ]
+        windows = ModelWindows("m", replace(SETTINGS, segments=()))
+        for start in range(0, len(log), 3000):
+            windows.apply(rows_of(log[start : start + 3000]))
+        back = [replace(row, kind=Kind.RETRACTED, refers_to=row.number) for row in log[:5000]]
+        windows.apply(rows_of(back))
+        exact = roc_auc_score(label[5000:], score[5000:])
+        for view in windows.tick(0, START, 100):
+            if view.kind != "rolling":
+                low, high = view.metrics["roc_auc"]["bound"]
+                assert low <= exact <= high and high - low <= 0.002
+
+
+def test_changed_windows_start_anew_with_revisions_above_the_old() -> None:
+    windows = ModelWindows("m", SETTINGS)
+    windows.apply(rows_of(LOGS["binary"]))
+    seen = max(view.revision for view in windows.tick(0, START, 10_000))
+    changed = ModelWindows("m", replace(SETTINGS, rolling=(7,)))
+    changed.restore(windows.snapshot())
+    changed.apply(rows_of(LOGS["binary"]))
+    assert min(view.revision for view in changed.tick(0, START, 10_000)) > seen

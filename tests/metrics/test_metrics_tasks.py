@@ -1,0 +1,167 @@
+"""Any sequence of outcomes added, taken back and merged equals scikit-learn on the rows that are left."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from metrics import binary, multiclass, regression, roc_auc, sums
+
+QUICK = settings(derandomize=True, deadline=None, max_examples=60)
+WEIGHTS = st.sampled_from([1.0, 1.0, 0.1, 2.5])
+BINARY_ROW = st.tuples(st.booleans(), st.booleans(), st.sampled_from([0.0, 0.3, 0.5, 0.50001, 1.0]), WEIGHTS)
+VALUES = st.floats(-1e6, 1e6) | st.just(0.0) | st.just(7.0)
+REGRESSION_ROW = st.tuples(VALUES, VALUES, WEIGHTS)
+HUGE = (1e9, 0.0, 1.0)
+
+
+def worked(columns: int, add: Any, kept: list[Any], taken: list[Any]) -> np.ndarray:
+    """Two panes: what is taken goes in first and out in the end; half of what is kept is in the other pane."""
+    panes = np.zeros((2, columns, 2))
+    for row in taken:
+        add(panes[0], row, 1.0)
+    for i, row in enumerate(kept):
+        add(panes[i % 2], row, 1.0)
+    for row in taken:
+        add(panes[0], row, -1.0)
+    sums.merge(panes[0], panes[1])
+    return panes[0]
+
+
+def same(found: Any, expected: float, scale: float = 1.0) -> bool:
+    if math.isnan(expected):
+        return found is None
+    return found is not None and abs(found - expected) <= 1e-9 * scale
+
+
+def _add_binary(pane: np.ndarray, row: Any, sign: float) -> None:
+    binary.add_outcome(pane, *row, sign)
+
+
+@given(st.lists(BINARY_ROW, min_size=1, max_size=25), st.lists(BINARY_ROW, max_size=10))
+@QUICK
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+def test_binary_metrics_are_scikit_learns(kept: list[Any], taken: list[Any]) -> None:
+    found = {name: metric["value"] for name, metric in binary.values(worked(8, _add_binary, kept, taken)).items()}
+    p, y, s, w = (np.array(column) for column in zip(*kept, strict=True))
+    assert same(found["accuracy"], sk.accuracy_score(y, p, sample_weight=w))
+    for name in ("precision", "recall", "f1"):
+        assert same(found[name], getattr(sk, f"{name}_score")(y, p, sample_weight=w, zero_division=np.nan))
+    loss = sk.log_loss(y, np.column_stack([1 - s, s]), labels=[False, True], sample_weight=w)
+    assert same(found["log_loss"], loss, max(loss, 1e-3))
+    assert same(found["brier_score"], float(np.average((y - s) ** 2, weights=w)))
+    if len({*y}) == 2 and len({*p}) == 2:
+        assert same(found["matthews_corrcoef"], sk.matthews_corrcoef(y, p, sample_weight=w))
+        assert same(found["balanced_accuracy"], sk.balanced_accuracy_score(y, p, sample_weight=w))
+    else:
+        assert found["matthews_corrcoef"] is None or {*y} == {*p}
+
+
+def _add_regression(pane: np.ndarray, row: Any, sign: float) -> None:
+    regression.add_outcome(pane, *row, sign)
+
+
+@given(st.lists(REGRESSION_ROW, min_size=1, max_size=25), st.lists(REGRESSION_ROW, max_size=10))
+@QUICK
+def test_regression_metrics_are_scikit_learns_even_after_a_retracted_error_of_1e9(
+    kept: list[Any], taken: list[Any]
+) -> None:
+    pane = worked(9, _add_regression, kept, [*taken, HUGE])
+    found = {name: metric["value"] for name, metric in regression.values(pane).items()}
+    p, y, w = (np.array(column, float) for column in zip(*kept, strict=True))
+    d, total = p - y, math.fsum(w)
+    for name, oracle in {
+        "mse": sk.mean_squared_error, "mae": sk.mean_absolute_error, "mape": sk.mean_absolute_percentage_error
+    }.items():  # fmt: skip
+        expected = float(oracle(y, p, sample_weight=w))
+        # below one millionth the residue of the 1e9 that came and went is what counts
+        assert same(found[name], expected, max(expected, 1e-6)), name
+    assert same(found["bias"], math.fsum(w * d) / total, max(float(np.abs(d).mean()), 1e-6))
+    bias = math.fsum(w * d) / total
+    variance = math.fsum(w * (d - bias) ** 2) / total
+    assert same(found["error_variance"], variance, max(variance, float(np.mean(d * d)) * 1e-6, 1e-6))
+    if len({*y}) == 1:
+        assert found["r2"] is None
+    elif float(np.var(y)) > 1e-9:
+        expected = float(sk.r2_score(y, p, sample_weight=w))
+        assert same(found["r2"], expected, 1 + abs(expected))
+
+
+def test_nothing_gives_none_for_every_metric_of_every_task() -> None:
+    nothing = np.empty(0, np.int64)
+    tables = [
+        binary.values(np.zeros((8, 2))),
+        regression.values(np.zeros((9, 2))),
+        multiclass.values(np.zeros((4, 2)), [], nothing, nothing, np.empty(0)),
+    ]
+    for table in tables:
+        for name, metric in table.items():
+            if name not in ("confusion_matrix", "per_class"):
+                assert metric == {"value": None}, name
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), WEIGHTS), min_size=1, max_size=25))
+@QUICK
+def test_multiclass_metrics_are_scikit_learns(rows: list[Any]) -> None:
+    pane = np.zeros((4, 2))
+    for _, _, weight in rows:
+        multiclass.add_outcome(pane, 0.25, weight, 1.0)
+    y, p, w = (np.array(column) for column in zip(*rows, strict=True))
+    found = multiclass.values(pane, ["a", "b", "c", "d"], y, p, w)
+    assert same(found["accuracy"]["value"], sk.accuracy_score(y, p, sample_weight=w))
+    assert same(found["log_loss"]["value"], math.log(4))
+    for name in ("precision", "recall", "f1"):
+        for average in ("macro", "micro", "weighted"):
+            expected = getattr(sk, f"{name}_score")(y, p, average=average, sample_weight=w, zero_division=np.nan)
+            if name == "precision" and average == "weighted" and not {*y} & {*p}:
+                expected = math.nan  # no class of the labels was predicted: the weights sum to zero
+            assert same(found[f"{name}_{average}"]["value"], expected)
+    if len({*y}) > 1 and len({*p}) > 1:
+        assert same(found["matthews_corrcoef"]["value"], sk.matthews_corrcoef(y, p, sample_weight=w))
+    if {*p} <= {*y} and len({*y}) > 1:
+        assert same(found["balanced_accuracy"]["value"], sk.balanced_accuracy_score(y, p, sample_weight=w))
+
+
+SCORED = st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.7, 1.0]) | st.floats(0, 1), st.booleans(), WEIGHTS)
+
+
+@given(st.lists(SCORED, min_size=1, max_size=30), st.lists(SCORED, max_size=10), st.integers(1, 7))
+@QUICK
+def test_the_area_is_scikit_learns_with_ties_weights_and_scores_taken_back(
+    kept: list[Any], taken: list[Any], part: int
+) -> None:
+    log = [(s, y, w) for s, y, w in [*taken, *kept]] + [(s, y, -w) for s, y, w in taken]
+    bins = roc_auc.no_bins()
+    for start in range(0, len(log), part):
+        entries = np.array([roc_auc.entry(s, y) for s, y, _ in log[start : start + part]])
+        bins = roc_auc.consolidate(bins, entries, np.array([w for *_, w in log[start : start + part]]))
+    s, y, w = (np.array(column) for column in zip(*kept, strict=True))
+    found = roc_auc.value(bins)
+    if len({*y}) == 1:
+        assert found["value"] is None or "bound" not in found
+    else:
+        assert "bound" not in found
+        assert same(found["value"], sk.roc_auc_score(y, s, sample_weight=w))
+
+
+def test_coarse_bins_hold_the_exact_area_within_their_bound() -> None:
+    rng = np.random.default_rng(3)
+    for shift, positives in ((0.0, 0.5), (0.2, 0.02), (1.0, 0.5)):
+        y = rng.random(30_000) < positives
+        s = 1 / (1 + np.exp(-(rng.normal(0, 1, len(y)) + shift * y)))
+        bins = roc_auc.no_bins()
+        for start in range(0, len(y), roc_auc.EXACT_ROWS):
+            part = slice(start, start + roc_auc.EXACT_ROWS)
+            bins = roc_auc.consolidate(bins, np.where(y[part], s[part], -s[part]), np.ones(len(y[part])))
+            if len(bins.low) > roc_auc.EXACT_ROWS:
+                bins = roc_auc.coarsen(bins)
+        found: dict[str, Any] = roc_auc.value(bins)
+        low, high = found["bound"]
+        assert low <= sk.roc_auc_score(y, s) <= high
+        assert high - low <= 0.002
