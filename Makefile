@@ -13,7 +13,7 @@ WORKERS ?= 2
 help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
 
-install: $(INSTALLED) ## .venv with the pinned packages and streamgauge itself
+install: $(INSTALLED) ## .venv with the pinned packages and streamgauge itself, kernels compiled
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@if command -v uv >/dev/null; then \
@@ -25,6 +25,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock; \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .; \
 	fi
+	@echo 'compiling kernels, once: a minute or two'
+	@$(BIN)/python deploy/warm.py
 	@touch $@
 
 check: install ## lint, format, types, layers, deployment files
