@@ -130,4 +130,6 @@ def classes(
 
 def flags(values: Sequence[object]) -> UInt8Array:
     """1 where the value is true."""
+    if nothing(values):
+        return np.zeros(len(values), np.uint8)
     return np.fromiter(map(bool, values), np.uint8, len(values))
