@@ -177,8 +177,8 @@ def memory_finding(config: Config, taken: dict[str, list[Sample]]) -> Finding:
     count = rate * hold / 1000
     need = count * (BYTES_HELD + keys)
     text = (
-        f"at {rate:,.1f} predictions/s, held for horizon + grace ({format_duration(hold)}), about {count:,.0f} are held "
-        f"at a time: {_size(need)} over all join tasks"
+        f"at {rate:,.1f} predictions/s, held for horizon + grace ({format_duration(hold)}), about {count:,.0f} "
+        f"are held at a time: {_size(need)} over all join tasks"
     )
     if need <= config.state.memory:
         return Finding("good", text)

@@ -99,7 +99,7 @@ def test_outcomes_deleted_behind_the_snapshot_are_refused() -> None:
     worker.close()
     fill(rig.log, 3, 9)
     rig.log.expire_before(TopicPartition("app-outcomes", 0), 12)
-    with pytest.raises(StateLost, match="no longer holds offset|deleted before"):
+    with pytest.raises(StateLost, match=r"no longer holds offset|deleted before"):
         rig.turns(rig.gauge(), 3)
 
 
