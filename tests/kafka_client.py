@@ -6,40 +6,72 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, IsolationLevel, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+_TIMEOUT = 30.0
 
 
 class Kafka:
-    """Questions one asks a cluster: topics, ends, committed offsets, everything on a topic."""
+    """Questions one asks a cluster: topics, ends, committed offsets, everything on a topic. Close it when done."""
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
         self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._stable = self._client("ends")
+        self._all = self._client("ends", isolation="read_uncommitted")
+        self._groups: dict[str, Consumer] = {}
+
+    def close(self) -> None:
+        """Let go of all clients."""
+        for client in (self._stable, self._all, *self._groups.values()):
+            client.close()
+
+    def _client(self, group: str, isolation: str = "read_committed") -> Consumer:
+        """A consumer that joins no group: it asks, and reads what it is assigned."""
+        return Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": group,
+                "isolation.level": isolation,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+            }
+        )
 
     def create(self, partitions: Mapping[str, int], config: Mapping[str, str] | None = None) -> None:
-        """Topics, by name, with so many partitions each."""
+        """Topics, by name, with so many partitions each, once they can be used."""
         new = [NewTopic(name, count, config=dict(config or {})) for name, count in partitions.items()]
         for future in self._admin.create_topics(new, operation_timeout=30).values():
             future.result()
+        for name, count in partitions.items():
+            deadline = time.monotonic() + _TIMEOUT
+            while len(self.ends(name)) < count:
+                assert time.monotonic() < deadline, f"{name} has been created, but cannot be used"
 
     def delete(self, prefix: str) -> None:
         """All topics whose names begin with `prefix`."""
-        names = [name for name in self._admin.list_topics(timeout=15).topics if name.startswith(prefix)]
+        names = [name for name in self._admin.list_topics(timeout=_TIMEOUT).topics if name.startswith(prefix)]
         for future in self._admin.delete_topics(names, operation_timeout=30).values() if names else ():
             future.result()
 
     def partitions(self, topic: str) -> list[int]:
         """The topic's partitions; none where there is no such topic."""
-        found = self._admin.list_topics(timeout=15).topics.get(topic)
-        return sorted(found.partitions) if found is not None else []
+        found = self._stable.list_topics(topic, timeout=_TIMEOUT).topics.get(topic)
+        return [] if found is None or found.error is not None else sorted(found.partitions)
 
     def ends(self, topic: str, *, committed: bool = True) -> dict[int, int]:
         """The end of each partition: the last stable offset, or (committed=False) the high watermark."""
-        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
-        asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in self.partitions(topic)}
-        replies = self._admin.list_offsets(asked, isolation_level=level) if asked else {}
-        return {place.partition: future.result().offset for place, future in replies.items()}
+        client = self._stable if committed else self._all
+        found: dict[int, int] = {}
+        for number in self.partitions(topic):
+            deadline = time.monotonic() + _TIMEOUT
+            while number not in found:
+                try:
+                    found[number] = client.get_watermark_offsets(TopicPartition(topic, number), timeout=5)[1]
+                except KafkaException:  # a leader that has just been made does not know it yet
+                    assert time.monotonic() < deadline, f"{topic}/{number} does not answer"
+        return found
 
     def open_transactions(self, topics: Iterable[str]) -> int:
         """Records of transactions that are neither committed nor aborted, over these topics."""
@@ -49,34 +81,25 @@ class Kafka:
             found += sum(high[number] - stable[number] for number in high)
         return found
 
-    def committed(self, group: str) -> dict[tuple[str, int], int]:
-        """The committed offsets of a group, by topic and partition."""
-        asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
-        places = asked[group].result().topic_partitions
-        return {(place.topic, place.partition): place.offset for place in places if place.offset >= 0}
-
     def consumed(self, group: str, ends: Mapping[tuple[str, int], int]) -> bool:
-        """Whether the group has committed up to `ends`."""
-        offsets = self.committed(group)
-        return all(offsets.get(place, 0) >= end for place, end in ends.items())
+        """Whether the group has committed up to `ends`; a coordinator that is moving counts as no."""
+        if group not in self._groups:
+            self._groups[group] = self._client(group)
+        try:
+            places = self._groups[group].committed([TopicPartition(*place) for place in ends], timeout=5)
+        except KafkaException:
+            return False
+        return all(max(place.offset, 0) >= ends[place.topic, place.partition] for place in places)
 
     def read(self, topic: str, timeout: float = 60) -> list[Any]:
         """All committed messages of a topic, up to its end as of now."""
         ends = {number: end for number, end in self.ends(topic).items() if end > 0}
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.bootstrap,
-                "group.id": "reader",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-            }
-        )
+        consumer = self._client("reader")
         found: list[Any] = []
         try:
-            places = [TopicPartition(topic, number, 0) for number in ends]
-            consumer.assign(places)
+            consumer.assign([TopicPartition(topic, number, 0) for number in ends])
             deadline = time.monotonic() + timeout
-            while places and any(place.offset < ends[place.partition] for place in consumer.position(places)):
+            while any(place.offset < ends[place.partition] for place in consumer.position(_places(topic, ends))):
                 assert time.monotonic() < deadline, f"{topic} could not be read to its end within {timeout} s"
                 for message in consumer.consume(1000, 0.2):
                     assert message.error() is None, message.error()
@@ -84,6 +107,10 @@ class Kafka:
         finally:
             consumer.close()
         return found
+
+
+def _places(topic: str, numbers: Iterable[int]) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in numbers]
 
 
 def input_ends(kafka: Kafka, *topics: str) -> dict[tuple[str, int], int]:

@@ -285,6 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
                 found["latency"] = latency(kafka, app, options.rate, options.latency_seconds, say)
         finally:
             kafka.delete(prefix)
+            kafka.close()
     say.print(table(found))
     print(json.dumps(found))
     return found

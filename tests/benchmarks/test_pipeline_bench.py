@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from tests.benchmarks import ceiling, load, pipeline
@@ -21,7 +23,8 @@ def test_every_run_measures_the_same_bytes() -> None:
 @pytest.mark.kafka
 def test_the_ceiling_sees_every_message_once(kafka: str, unique: object) -> None:
     topics = (unique("predictions"), unique("labels"))  # type: ignore[operator]
-    Kafka(kafka).create(dict.fromkeys(topics, 2))
+    with closing(Kafka(kafka)) as cluster:
+        cluster.create(dict.fromkeys(topics, 2))
     load.fill(kafka, *topics, 500)
     assert ceiling.measure(kafka, *topics, 1_000)["messages"] == 1_000
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,7 +118,13 @@ def die(service: Service, death: Death, kafka: Kafka, topics: Topics) -> None:
 def test_six_deaths_in_the_middle_of_commits_lose_nothing_and_repeat_nothing(
     kafka: str, unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cluster, topics = Kafka(kafka), Topics(unique("survival"))
+    topics = Topics(unique("survival"))
+    with closing(Kafka(kafka)) as cluster:
+        _survive(cluster, topics, capsys)
+
+
+def _survive(cluster: Kafka, topics: Topics, capsys: pytest.CaptureFixture[str]) -> None:
+    kafka = cluster.bootstrap
     cluster.create(dict.fromkeys(topics.inputs.values(), PARTITIONS))
     traffic = Traffic(SEED, REQUESTS, start=int(time.time() * 1000) // HOUR * HOUR - 3 * DAY)
     records, options = traffic.records(), settings(kafka, topics)
