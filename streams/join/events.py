@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from streams.join.layout import EVENT, FAILED, LABELLED, NOWHERE, Records, Store
+from streams.join.layout import EVENT, FAILED, LABELLED, NOWHERE, Records, Store, joined, rows_at
 from streams.join.words import ABSENT
 from streams.outcomes import Counter, Kind
 from streams.records import Int32Array, Int64Array
 
-_BEARS_LABEL = (int(Kind.OUTCOME), int(Kind.RETRACTED))
+_BEARS_LABEL = np.array([kind in (Kind.OUTCOME, Kind.RETRACTED) for kind in Kind])
 
 
 def blank(n: int) -> Records:
@@ -32,14 +32,14 @@ def counts(counter: Counter, profiles: Int32Array, timestamps: Int64Array, amoun
 
 def changed_predictions(events: Records) -> Int32Array:
     """Rows of the held predictions whose outcome these events have changed, each once."""
-    slots: Int32Array = np.unique(events["slot"][np.isin(events["kind"], _BEARS_LABEL)])
+    slots: Int32Array = np.unique(events["slot"][_BEARS_LABEL[events["kind"]]])
     return slots
 
 
 def let_go(store: Store, predictions: Int32Array, labels: Int32Array, on_expiry: Int64Array) -> Records:
     """UNLABELLED for predictions that no label stands for (an outcome, where their profile's `on_expiry` says so),
     and counts of the labels that met nobody. A prediction that failed waits for no label."""
-    held = store.predictions[predictions]
+    held = rows_at(store.predictions, predictions)
     silent = ((held["status"] & LABELLED) == 0) & (held["value"] != ABSENT)
     held = held[silent]
     events = blank(len(held))
@@ -52,8 +52,8 @@ def let_go(store: Store, predictions: Int32Array, labels: Int32Array, on_expiry:
     events["weight"], events["failed"] = held["weight"], (held["status"] & FAILED) > 0
     events["label"] = on_expiry[held["profile"]]
     events["kind"] = np.where(events["label"] == ABSENT, int(Kind.UNLABELLED), int(Kind.OUTCOME))
-    found = store.labels[labels]
+    found = rows_at(store.labels, labels)
     orphans = found[found["met"] == 0]
     unmet = counts(Counter.ORPHAN_LABELS, orphans["profile"], orphans["timestamp"])
     unmet["label_timestamp"], unmet["label_offset"] = orphans["timestamp"], orphans["offset"]
-    return np.concatenate([events, unmet])
+    return joined([events, unmet])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from mmap import mmap
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from streams.join.kernels import (
     EVENTS_A_MEETING,
@@ -32,12 +36,15 @@ from streams.join.layout import (
     Records,
     Rules,
     Store,
+    joined,
+    rows_at,
 )
 from streams.join.profiles import WHEEL
 from streams.records import Int32Array, UInt8Array
 
 _GARBAGE = 1 << 20
 _ROWS = 1024
+_MAPPED = 1 << 20
 
 
 class Held:
@@ -83,7 +90,8 @@ class Held:
         while 4 * (int(totals[KEYS + LIVE]) + predictions + labels) > 3 * size:
             size *= 2
         if size != len(store.table):
-            table = np.full(size, NOWHERE, np.int32)
+            table = room_for(size, np.int32)
+            table[:] = NOWHERE
             fill_table(table, store)
             store = store._replace(table=table)
         self.store = store
@@ -94,10 +102,10 @@ class Held:
         if used + more <= len(store.arena):
             return
         if garbage > _GARBAGE and 2 * garbage > used:
-            arena = np.empty(max(2 * (used - garbage + more), 64 * _ROWS), np.uint8)
+            arena = room_for(max(2 * (used - garbage + more), 64 * _ROWS), np.uint8)
             compact(store, arena)
         else:
-            arena = np.empty(2 * (used + more), np.uint8)
+            arena = room_for(2 * (used + more), np.uint8)
             arena[:used] = store.arena[:used]
         self.store = store._replace(arena=arena)
 
@@ -116,7 +124,7 @@ class Held:
                 self.store, rules, new, at, watermark, slots, met, mets, self._events, count, base
             )
             if at == len(new.order):
-                return self._events[:count].copy(), slots, met[:mets].copy()
+                return joined([self._events[:count]]), slots, met[:mets].copy()
             self._events = _grown(self._events, count, len(self._events))
 
     def apply_labels(self, new: NewLabels, rules: Rules, watermark: int, base: int) -> tuple[Records, Int32Array]:
@@ -126,7 +134,7 @@ class Held:
         while True:
             at, count = apply_labels(self.store, rules, new, at, watermark, slots, self._events, count, base)
             if at == len(new.order):
-                return self._events[:count].copy(), slots
+                return joined([self._events[:count]]), slots
             self._events = _grown(self._events, count, len(self._events))
 
     def due(self, rules: Rules, since: int | None, watermark: int) -> tuple[Int32Array, Int32Array]:
@@ -151,14 +159,24 @@ class Held:
 
 
 def _in_order(due: Int32Array, rows: Records, rules: Rules) -> Int32Array:
-    found = rows[due]
+    found = rows_at(rows, due)
     ordered: Int32Array = due[np.lexsort((found["offset"], found["timestamp"] + rules.hold[found["profile"]]))]
     return ordered
+
+
+def room_for(rows: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """An array with anything in it. Large ones are mappings of their own, whose untouched pages cost no memory, and
+    which go back whole; the allocator would keep them as holes."""
+    size = rows * np.dtype(dtype).itemsize
+    if size < _MAPPED:
+        return np.empty(rows, dtype)
+    return np.frombuffer(mmap(-1, size), dtype)
 
 
 def _grown(rows: Records, used: int, more: int) -> Records:
     if used + more <= len(rows):
         return rows
-    grown: Records = np.empty(2 * (used + more), rows.dtype)
-    grown[:used] = rows[:used]
+    grown = room_for(2 * (used + more), rows.dtype)
+    whole = f"V{rows.itemsize}"
+    grown.view(whole)[:used] = rows.view(whole)[:used]
     return grown

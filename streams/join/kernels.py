@@ -17,6 +17,7 @@ from streams.join.layout import (
     FREE,
     GONE,
     HELD,
+    KERNEL,
     LABELLED,
     LABELS,
     LIVE,
@@ -52,7 +53,7 @@ _DUPLICATE_LABELS, _CORRECTED, _WITHDRAWN = (
 _LATE_LABELS, _LOST, _OVERFLOW = int(Counter.LATE_LABELS), int(Counter.LOST_LABELS), int(Counter.OVERFLOW)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _event(events: Records, at: int, kind: int, counter: int, profile: int, timestamp: int) -> None:
     event = events[at]
     event.kind = kind
@@ -72,7 +73,7 @@ def _event(events: Records, at: int, kind: int, counter: int, profile: int, time
     event.failed = 0
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _event_of(store: Store, slot: int, events: Records, at: int, kind: int, counter: int) -> None:
     held = store.predictions[slot]
     _event(events, at, kind, counter, held.profile, held.timestamp)
@@ -82,7 +83,7 @@ def _event_of(store: Store, slot: int, events: Records, at: int, kind: int, coun
     events[at].failed = 1 if held.status & FAILED else 0
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _standing(store: Store, slot: int, events: Records, at: int) -> None:
     """Write the outcome that stands into event `at`."""
     held = store.predictions[slot]
@@ -93,7 +94,7 @@ def _standing(store: Store, slot: int, events: Records, at: int) -> None:
     events[at].early = 1 if held.status & EARLY else 0
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _count_label(store: Store, slot: int, label: int, events: Records, at: int, counter: int) -> int:
     _event_of(store, slot, events, at, _COUNT, counter)
     events[at].label_timestamp = store.labels[label].timestamp
@@ -101,7 +102,7 @@ def _count_label(store: Store, slot: int, label: int, events: Records, at: int, 
     return at + 1
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _meet(store: Store, rules: Rules, slot: int, label: int, early: int, events: Records, at: int, base: int) -> int:
     """A label and a prediction of its key (and model) meet: rules 2 and 3. Returns the next event's place.
 
@@ -123,7 +124,7 @@ def _meet(store: Store, rules: Rules, slot: int, label: int, early: int, events:
     return at
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _retract(store: Store, slot: int, events: Records, at: int) -> int:
     _event_of(store, slot, events, at, _RETRACTED, 0)
     _standing(store, slot, events, at)
@@ -131,7 +132,7 @@ def _retract(store: Store, slot: int, events: Records, at: int) -> int:
     return at + 1
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _label(store: Store, slot: int, label: int, early: int, events: Records, at: int, base: int) -> int:
     held, found = store.predictions[slot], store.labels[label]
     weight = held.weight if np.isnan(found.weight) else found.weight
@@ -156,7 +157,7 @@ def _label(store: Store, slot: int, label: int, early: int, events: Records, at:
     return at
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def apply_predictions(
     store: Store,
     rules: Rules,
@@ -217,14 +218,14 @@ def apply_predictions(
     return len(new.order), mets, at
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _refused(new: NewPredictions, i: int, events: Records, at: int, counter: int) -> int:
     _event(events, at, _COUNT, counter, new.profile[i], new.timestamp[i])
     events[at].prediction_offset = new.offset[i]
     return at + 1
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _look_through(store: Store, rules: Rules, key: int, new: NewPredictions, i: int) -> tuple[int, int, int]:
     """(a held prediction that record i repeats, or -1; the last of the chain; how many it has): rule 1."""
     identity, timestamp = rules.identity[new.profile[i]], new.timestamp[i]
@@ -244,7 +245,7 @@ def _look_through(store: Store, rules: Rules, key: int, new: NewPredictions, i: 
     return NOWHERE, last, count
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def hold_prediction(store: Store, rules: Rules, new: NewPredictions, i: int, key: int, last: int) -> int:
     """Hold record i behind `last` of its key (-1: it is the first). Returns its row."""
     totals = store.totals
@@ -286,7 +287,7 @@ def hold_prediction(store: Store, rules: Rules, new: NewPredictions, i: int, key
     return int(slot)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def apply_labels(
     store: Store,
     rules: Rules,
@@ -330,7 +331,7 @@ def apply_labels(
     return len(new.order), at
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _refused_label(new: NewLabels, i: int, events: Records, at: int, counter: int) -> int:
     _event(events, at, _COUNT, counter, new.profile[i], new.timestamp[i])
     events[at].label_timestamp = new.timestamp[i]
@@ -338,7 +339,7 @@ def _refused_label(new: NewLabels, i: int, events: Records, at: int, counter: in
     return at + 1
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _labels_of(store: Store, key: int) -> int:
     count = 0
     label = store.keys[key].labels
@@ -348,7 +349,7 @@ def _labels_of(store: Store, key: int) -> int:
     return count
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def hold_label(store: Store, rules: Rules, new: NewLabels, i: int, key: int) -> int:
     """Hold label i behind the others of its key. Returns its row."""
     totals = store.totals
@@ -411,7 +412,7 @@ def due_rows(
     return found[:count]
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def let_go_predictions(store: Store, due: Int32Array) -> None:
     """Give back the rows of predictions already taken out of the wheel."""
     totals = store.totals
@@ -435,7 +436,7 @@ def let_go_predictions(store: Store, due: Int32Array) -> None:
             remove_key(store, key)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def let_go_labels(store: Store, due: Int32Array) -> None:
     """Give back the rows of labels already taken out of the wheel."""
     totals = store.totals

@@ -9,6 +9,7 @@ from streams.join.layout import (
     ARENA_GARBAGE,
     ARENA_USED,
     FREE,
+    KERNEL,
     KEYS,
     LIVE,
     NOWHERE,
@@ -19,7 +20,7 @@ from streams.join.layout import (
 from streams.records import Int32Array, Int64Array, UInt8Array
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def hash_of(data: UInt8Array, start: int, stop: int) -> int:
     """31 bits of a hash of data[start:stop], eight bytes at a time (the finish is MurmurHash3's)."""
     h = np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(stop - start)
@@ -40,7 +41,7 @@ def hash_of(data: UInt8Array, start: int, stop: int) -> int:
     return int(h & np.uint64(0x7FFFFFFF))
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def same_bytes(one: UInt8Array, at: int, other: UInt8Array, start: int, length: int) -> bool:
     """Whether one[at:at + length] is other[start:start + length]."""
     for i in range(length):  # noqa: SIM110  (numba compiles the loop, not all())
@@ -49,7 +50,7 @@ def same_bytes(one: UInt8Array, at: int, other: UInt8Array, start: int, length: 
     return True
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def find_key(store: Store, data: UInt8Array, start: int, stop: int, h: int) -> int:
     """The row of a key, or -1."""
     mask = len(store.table) - 1
@@ -67,7 +68,7 @@ def find_key(store: Store, data: UInt8Array, start: int, stop: int, h: int) -> i
         at = (at + 1) & mask
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def add_key(store: Store, data: UInt8Array, start: int, stop: int, h: int) -> int:
     """A new key's row; the caller knows that it is not there, and that there is room."""
     totals = store.totals
@@ -95,7 +96,7 @@ def add_key(store: Store, data: UInt8Array, start: int, stop: int, h: int) -> in
     return int(row)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _place(table: Int32Array, row: int, h: int) -> None:
     mask = len(table) - 1
     at = h & mask
@@ -104,7 +105,7 @@ def _place(table: Int32Array, row: int, h: int) -> None:
     table[at] = row
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def remove_key(store: Store, row: int) -> None:
     """Give back a key's row. The table closes the gap by shifting back (Knuth, vol. 3, 6.4, algorithm R)."""
     table, keys, totals = store.table, store.keys, store.totals
@@ -131,7 +132,7 @@ def remove_key(store: Store, row: int) -> None:
     totals[KEYS + LIVE] -= 1
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def fill_table(table: Int32Array, store: Store) -> None:
     """Put every live key into a new, empty table."""
     for row in range(store.totals[KEYS + USED]):
@@ -139,7 +140,7 @@ def fill_table(table: Int32Array, store: Store) -> None:
             _place(table, row, np.int64(store.keys[row].hash))
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def add_extra(store: Store, new: NewPredictions, i: int) -> int:
     """Put record i's own prediction_id and score map into the arena; -1 where it has neither.
 
@@ -167,14 +168,14 @@ def add_extra(store: Store, new: NewPredictions, i: int) -> int:
     return int(begin)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _write(arena: UInt8Array, at: int, number: int, size: int) -> int:
     for i in range(size):
         arena[at + i] = (number >> (8 * i)) & 0xFF
     return at + size
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def read(arena: UInt8Array, at: int, size: int) -> int:
     """The little-endian number of `size` bytes at `at`."""
     number = np.int64(0)
@@ -183,7 +184,7 @@ def read(arena: UInt8Array, at: int, size: int) -> int:
     return int(number)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def same_id(store: Store, extra: int, new: NewPredictions, i: int) -> bool:
     """Whether the held prediction with `extra` has record i's prediction_id (their keys are the same)."""
     start = stop = 0
@@ -196,14 +197,14 @@ def same_id(store: Store, extra: int, new: NewPredictions, i: int) -> bool:
     return held == 0 or bool(same_bytes(store.arena, extra + 2, new.id_data, start, held))
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def extra_size(arena: UInt8Array, extra: int) -> int:
     """The bytes that an extra takes."""
     length = read(arena, extra, 2)
     return int(6 + length + 12 * read(arena, extra + 2 + length, 4))
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def compact(store: Store, arena: UInt8Array) -> None:
     """Copy all that is alive into a new arena, in the order of rows."""
     at = 0

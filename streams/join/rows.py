@@ -12,7 +12,7 @@ import numpy as np
 from streams.decode import PredictionColumns
 from streams.join.columns import spread
 from streams.join.keys import read
-from streams.join.layout import NOWHERE, Records, Store
+from streams.join.layout import NOWHERE, Records, Store, rows_at
 from streams.join.profiles import Profiles
 from streams.join.settings import JoinSettings
 from streams.join.words import numbers_of, texts_of
@@ -90,9 +90,9 @@ class RowBuilder:
 
     def _rows(self, happened: Happened, index: Int64Array, store: Store) -> Rows:
         """The events of `index` as rows."""
-        events = happened.events[index]
+        events = rows_at(happened.events, index)
         slots = events["slot"]
-        held = store.predictions[np.maximum(slots, 0)]
+        held = rows_at(store.predictions, np.maximum(slots, 0))
         known = slots >= 0
         values = held["value"]
         profile = self._profiles.matrix[:, events["profile"]]

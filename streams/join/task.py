@@ -17,7 +17,7 @@ from streams.join.clock import BEGINNING, EventTime, Ticker
 from streams.join.events import changed_predictions, counts, let_go
 from streams.join.held import Held
 from streams.join.journal import Entry, blocks_of
-from streams.join.layout import NewLabels, NewPredictions, Records
+from streams.join.layout import NewLabels, NewPredictions, Records, joined, rows_at
 from streams.join.past import Floor, restore
 from streams.join.plan import PlannedLabels, PlannedPredictions, Planner
 from streams.join.profiles import Profiles
@@ -163,7 +163,7 @@ class JoinTask:
             found, label_slots = held.apply_labels(labels.new, self._profiles.rules, passed, base)
             events.append(found)
             label_places, label_slots = _kept(labels.new.order, label_slots)
-        changed = changed_predictions(np.concatenate(events)) if events else _NONE
+        changed = changed_predictions(joined(events)) if events else _NONE
         self._time.advance(read.ends, read.latest, moment)
         due, due_labels = self._due()
         events += [*read.counts, let_go(held.store, due, due_labels, self._profiles.on_expiry)]
@@ -173,14 +173,14 @@ class JoinTask:
             prediction_places=places[stay],
             labels=None if labels is None else labels.new,
             label_places=label_places[stay_labels],
-            label_met=held.store.labels[label_slots[stay_labels]]["met"],
-            changed=held.store.predictions[changed[~np.isin(changed, due)]],
-            met=held.store.labels[met[~np.isin(met, due_labels)]]["offset"],
+            label_met=held.store.labels["met"][label_slots[stay_labels]],
+            changed=rows_at(held.store.predictions, changed[~np.isin(changed, due)]),
+            met=held.store.labels["offset"][met[~np.isin(met, due_labels)]],
         )
         self._remember(entry)
         # Rows that are let go stay readable until records come again: messages are made from them after this.
         held.let_go(due, due_labels)
-        return np.concatenate(events), entry
+        return joined(events), entry
 
     def _due(self) -> tuple[Int32Array, Int32Array]:
         watermark = self._time.watermark

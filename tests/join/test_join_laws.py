@@ -110,7 +110,7 @@ def _run(
         waiting[source].append(pending[source].pop(0))
         if step in cuts:
             flush()
-        if step in restarts and world.steps:
+        if step in restarts:
             flush()
             world = world.restored()
     flush()
