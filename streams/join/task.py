@@ -24,6 +24,7 @@ from streams.join.profiles import Profiles
 from streams.join.rows import Happened, RowBuilder
 from streams.join.settings import JoinSettings
 from streams.join.step import JoinStep, Ledger, committed_of
+from streams.join.texts import MOST_TEXTS, without_unused
 from streams.outcomes import Counter, Kind, Tick
 from streams.records import Int32Array, Int64Array, Moment, OutputRecord, RecordBatch, TopicPartition
 
@@ -64,6 +65,7 @@ class JoinTask:
         self._profiles = profiles
         self._planner = Planner(self._settings, profiles, self._ledger.task, self._ledger.tasks - 1)
         self._builder = RowBuilder(self._settings, profiles, self._ledger.task)
+        self._most_texts = max(MOST_TEXTS, 2 * len(profiles), 2 * len(profiles.strings))
 
     @property
     def positions(self) -> dict[TopicPartition, int]:
@@ -82,6 +84,8 @@ class JoinTask:
         must be committed: they are numbered.
         """
         read = _Read()
+        if max(len(self._profiles), len(self._planner.strings)) > self._most_texts:
+            self._use(without_unused(self._profiles, self._held))
         predictions = self._read_predictions(merged(batches, self._predictions), read)
         labels = self._read_labels(merged(batches, self._labels), read)
         # Nothing up to here has touched the held state; nothing from here on depends on what a record says.
