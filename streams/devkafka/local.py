@@ -119,7 +119,18 @@ class _Cluster:
 
     def _format(self, config: Path) -> None:
         standalone = [] if self._brokers > 1 else ["--standalone"]
-        command = [*self._java, "kafka.tools.StorageTool", "format", *standalone, "-t", _CLUSTER_ID, "-c", str(config)]
+        quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # it lives for a second
+        command = [
+            *self._java,
+            *quick,
+            "kafka.tools.StorageTool",
+            "format",
+            *standalone,
+            "-t",
+            _CLUSTER_ID,
+            "-c",
+            str(config),
+        ]
         done = subprocess.run(
             [*command, *self._format_arguments], capture_output=True, text=True, check=False, timeout=_START_TIMEOUT
         )
