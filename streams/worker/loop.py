@@ -101,7 +101,7 @@ class Worker:
             clock=clock,
             beat=self._beat,
             patience=settings.patience,
-            stop_at=stop_at or StopAt(),
+            stop_at=stop_at or StopAt(stage=stage.name),
         )
         self._skew = Skew(settings.max_skew)
 

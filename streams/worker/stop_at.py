@@ -1,5 +1,6 @@
 """A hook for tests that kill: STREAMGAUGE_TEST_STOP_AT="<step>:<nth>" blocks the process at the nth time it reaches
-that step of a transaction that carries input records, and says so on stderr. Without the variable it does nothing."""
+that step of a transaction that carries input records, and says so on stderr; "<stage>.<step>:<nth>" blocks that stage
+alone. Without the variable it does nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +15,11 @@ STEPS = ("begin", "produced", "offsets_sent", "before_commit", "after_commit")
 class StopAt:
     """Counts the steps; blocks at the one it was told."""
 
-    def __init__(self, told: str | None = None) -> None:
+    def __init__(self, told: str | None = None, stage: str = "") -> None:
         told = os.environ.get(VARIABLE) if told is None else told
+        only, dot, rest = (told or "").partition(".")
+        if dot:
+            told = rest if only == stage else None
         self._step, _, nth = (told or "").partition(":")
         if told and (self._step not in STEPS or not nth.isdigit()):
             raise ValueError(f"{VARIABLE} must be <step>:<nth> with a step of {', '.join(STEPS)}; it is {told!r}")

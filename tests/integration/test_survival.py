@@ -30,26 +30,27 @@ STOPPED = "streamgauge-stopped-at"
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """Where the service is killed: at the nth time it reaches a step of the commit protocol."""
+    """Where the service is killed: at the nth time a stage reaches a step of the commit protocol."""
 
+    stage: str
     step: str
     nth: int
     instance: str | None
 
     @property
     def in_flight(self) -> bool:
-        """Whether records of an open transaction are on the broker by then."""
-        return self.step in {"produced", "offsets_sent", "before_commit"}
+        """Whether records of an open transaction are sure to be on the broker by then."""
+        return self.step in {"produced", "offsets_sent", "before_commit"} and self.stage == "join"
 
 
 # The static member comes back at once; the dynamic one's successor waits for its session and transaction to end.
 DEATHS = (
-    Death("produced", 2, "one"),
-    Death("before_commit", 3, "one"),
-    Death("offsets_sent", 1, "one"),
-    Death("begin", 2, "one"),
-    Death("after_commit", 2, "one"),
-    Death("before_commit", 1, None),
+    Death("join", "produced", 2, "one"),
+    Death("gauge", "before_commit", 2, "one"),
+    Death("join", "offsets_sent", 1, "one"),
+    Death("join", "before_commit", 2, "one"),
+    Death("gauge", "after_commit", 2, "one"),
+    Death("join", "before_commit", 1, None),
 )
 
 
@@ -132,13 +133,16 @@ def _survive(cluster: Kafka, topics: Topics, capsys: pytest.CaptureFixture[str])
     share = len(records) // (len(DEATHS) + 1)
 
     for number, death in enumerate(DEATHS):
-        told = {"STREAMGAUGE_TEST_STOP_AT": f"{death.step}:{death.nth}"}
+        told = {"STREAMGAUGE_TEST_STOP_AT": f"{death.stage}.{death.step}:{death.nth}"}
         arguments = [] if death.instance is None else ["--instance", death.instance]
         with Service(options, arguments=arguments, environment=told) as service:
-            for part in parts(records[number * share : (number + 1) * share], 8):
-                log += send(kafka, topics, part)
+            left = parts(records[number * share : (number + 1) * share], 8)
+            while left and STOPPED not in service.log():
+                log += send(kafka, topics, left.pop(0))
                 wait_for_commit(cluster, topics, service)
             die(service, death, cluster, topics)
+        for part in left:
+            log += send(kafka, topics, part)
 
     with Service(options) as service:
         log += send(kafka, topics, records[len(DEATHS) * share :])
