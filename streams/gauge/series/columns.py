@@ -53,9 +53,10 @@ def columns(listed: Listed, places: Int64Array) -> Iterator[Column]:
         yield Column(int(found[group[0]]), rows[group], at, listed.values[at], listed.texts[at])
 
 
-def first_labels(rows: Rows) -> Int64Array:
-    """The places of outcomes at their first label; corrections do not reach detectors."""
-    return np.flatnonzero((rows.kind == Kind.OUTCOME) & (rows.refers_to < 0))
+def first_labels(rows: Rows, places: Int64Array) -> Int64Array:
+    """Those of the places that are outcomes at their first label; corrections do not reach detectors."""
+    found: Int64Array = places[(rows.kind[places] == Kind.OUTCOME) & (rows.refers_to[places] < 0)]
+    return found
 
 
 def differs(rows: Rows, places: Int64Array) -> Float64Array:

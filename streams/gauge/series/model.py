@@ -222,7 +222,7 @@ class ModelSeries:
     def _outcomes(self, rows: Rows, places: Int64Array, first: int, join_task: int) -> Feed | None:
         if not any(each.on in _ERRORS for each in self._settings.watches):
             return None
-        at = places[np.isin(places, first_labels(rows))]
+        at = first_labels(rows, places)
         if not len(at):
             return None
         early = (rows.early[at] == 1) | (rows.label_offset[at] < 0)
