@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import msgspec
@@ -11,7 +12,7 @@ from streams.log import Committed
 from streams.records import Moment, OutputRecord, RecordBatch, TopicPartition
 from streams.worker.births import birth_record, read_birth
 from streams.worker.errors import Misfit, StateLost
-from streams.worker.restore import bounds, keyed_records, read_range
+from streams.worker.restore import bounds, keyed_records, read_range, readable_state
 from streams.worker.stage import Figures, GaugeCore, Library, MaybeOffsets, StageTask, Turn
 
 _MAX_RECORDS = 128
@@ -65,7 +66,9 @@ class GaugeStage:
         place = TopicPartition(self._topics.snapshots, task)
         said = committed[source]
         core = self._make(task)
-        cut = core.restore(keyed_records(place, library))
+        what = f"the snapshot on {place.topic}/{place.partition}"
+        with readable_state(what), closing(keyed_records(place, library)) as records:
+            cut = core.restore(records)
         low, _ = bounds(source, library)
         if cut is None:
             birth = read_birth(place, self.name, task, library)
@@ -85,8 +88,9 @@ class GaugeStage:
                 f"the group's offset of {source.topic}/{source.partition} is {offset}, before the snapshot's {cut}: "
                 f"events would be published twice; reset it to {cut} or later"
             )
-        for batch in read_range(source, cut, offset, library):
-            core.apply(batch)
+        with closing(read_range(source, cut, offset, library)) as batches:
+            for batch in batches:
+                core.apply(batch)
         mark = msgspec.json.decode(said.metadata, type=_Mark) if said is not None and said.metadata else _Mark(0)
         return GaugeStageTask(task, core, source, offset, commit=mark.commit + 1, birth=None)
 

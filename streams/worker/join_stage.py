@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import structlog
@@ -12,7 +13,7 @@ from streams.records import Moment, OutputRecord, RecordBatch, TopicPartition
 from streams.worker.births import birth_record, read_birth
 from streams.worker.errors import Misfit, StateLost
 from streams.worker.journal import Envelope, Ledger, envelope_record, newest_envelope
-from streams.worker.restore import first_offset, require_readable
+from streams.worker.restore import first_offset, readable_state, require_readable
 from streams.worker.stage import Figures, JoinCore, Library, MaybeOffsets, StageTask, Turn
 
 TICK_EVERY = 1000
@@ -66,7 +67,8 @@ class JoinStage:
     def open(self, task: int, committed: MaybeOffsets, library: Library) -> StageTask:
         """Restore a task from its journal, or start it for the first time."""
         place = TopicPartition(self._topics.journal, task)
-        newest = newest_envelope(place, library)
+        with readable_state(f"the journal {place.topic}/{place.partition}"):
+            newest = newest_envelope(place, library)
         if newest is None:
             return self._begin(task, committed, library)
         sources = _sources(newest, committed, place)
@@ -75,7 +77,9 @@ class JoinStage:
         ledger = Ledger(place)
         core = self._make(task)
         metadata = {partition: each.metadata for partition, each in newest.sources.items()}
-        core.restore(ledger.read(newest.floor, library), metadata)
+        what = f"the journal {place.topic}/{place.partition}"
+        with readable_state(what), closing(ledger.read(newest.floor, library)) as blocks:
+            core.restore(blocks, metadata)
         return JoinStageTask(task, core, sources, ledger, birth=None)
 
     def _begin(self, task: int, committed: MaybeOffsets, library: Library) -> StageTask:

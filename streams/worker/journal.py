@@ -11,7 +11,7 @@ group's committed offsets were, whatever became of them: offsets expire with an 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +94,7 @@ class Ledger:
         self._cut = self._landed[0][1]
         return self.place, self._cut
 
-    def read(self, floor: int, library: Library) -> Iterator[bytes]:
+    def read(self, floor: int, library: Library) -> Generator[bytes, None, None]:
         """The blocks from the floor on, noting where they are. Raises StateLost where the floor's are gone."""
         low, end = bounds(self.place, library)
         first: int | None = None

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 from schemas import parse_timestamp
 from streams.log import OffsetOutOfRange
 from streams.records import RecordBatch, TopicPartition
+from streams.state import StateError
 from streams.worker.errors import StateLost
 from streams.worker.stage import Library
 
+KeyValue = tuple[bytes | None, bytes | None]
 DEADLINE = 30.0
 """Seconds without progress after which a read is given up, to be tried again."""
+
+
+@contextmanager
+def readable_state(what: str) -> Iterator[None]:
+    """State that is damaged, incomplete or newer than this version: say which, and what can be done."""
+    try:
+        yield
+    except StateError as problem:
+        raise StateLost(
+            f"{what} cannot be read: {problem}; run the version that wrote it or a later one, restore the topic, or "
+            "start anew under another kafka.application_id"
+        ) from problem
 
 
 def bounds(partition: TopicPartition, library: Library) -> tuple[int, int]:
@@ -19,7 +34,7 @@ def bounds(partition: TopicPartition, library: Library) -> tuple[int, int]:
     return library.reader.bounds(partition, DEADLINE)
 
 
-def read_range(partition: TopicPartition, start: int, end: int, library: Library) -> Iterator[RecordBatch]:
+def read_range(partition: TopicPartition, start: int, end: int, library: Library) -> Generator[RecordBatch, None, None]:
     """Committed records of [start, end), breathing between batches. Raises StateLost where they are gone."""
     try:
         for batch in library.reader.read(partition, start, end, DEADLINE):
@@ -32,7 +47,9 @@ def read_range(partition: TopicPartition, start: int, end: int, library: Library
         ) from problem
 
 
-def keyed_records(partition: TopicPartition, library: Library) -> Iterator[tuple[bytes | None, bytes | None]]:
+def keyed_records(
+    partition: TopicPartition, library: Library
+) -> Generator[tuple[bytes | None, bytes | None], None, None]:
     """Key and value of every record that a partition still holds."""
     low, end = bounds(partition, library)
     for batch in read_range(partition, low, end, library):

@@ -456,3 +456,15 @@ def test_a_bug_in_a_task_ends_the_worker_and_nothing_of_the_batch_is_visible() -
     worker.close()
     rig.settle(rig.join())
     rig.check_exactly_once()
+
+
+def test_a_journal_that_cannot_be_read_says_which_and_what_to_do() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(4)
+    rig.settle(worker)
+    worker.close()
+    rig.log.append("app-journal", b"not ours", partition=0)
+    with pytest.raises(StateLost, match="the journal app-journal/0 cannot be read") as problem:
+        rig.turns(rig.join(), 6)
+    assert exit_code(problem.value) is Exit.STATE_LOST
