@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from streams.decode import Strings
 from streams.join.keys import gather_packed
 from streams.join.layout import NewLabels, NewPredictions, Records
 from streams.join.profiles import Profiles
@@ -28,7 +27,21 @@ MAGIC = b"SGJJ"
 VERSION = 1
 LARGEST_BLOCK = 512 * 1024
 _PIECE = 400 * 1024
-_CHANGED = ("offset", "label", "label_weight", "label_timestamp", "label_offset", "row", "status")
+_Kinds = tuple[tuple[str, str], ...]
+_NEW: _Kinds = (("timestamp", "<i8"), ("offset", "<i8"), ("value", "<i8"), ("weight", "<f8"), ("profile", "<i4"))
+_KEYS: _Kinds = (("key_data", "|u1"), ("key_ends", "<i4"))
+_IDS: _Kinds = (("id_data", "|u1"), ("id_ends", "<i4"))
+_SCORES: _Kinds = (("score_ends", "<i4"), ("score_names", "<i4"), ("score_values", "<i8"))
+_SECTIONS: dict[str, _Kinds] = {
+    "profiles": (("matrix", "<i4"), ("holds", "<i8")),
+    "predictions": (*_NEW, ("score", "<f8"), ("failed", "|u1"), *_KEYS, *_IDS, *_SCORES),
+    "labels": (*_NEW, *_KEYS, ("met", "|u1")),
+    "changed": (
+        *(("offset", "<i8"), ("label", "<i8"), ("label_weight", "<f8"), ("label_timestamp", "<i8")),
+        *(("label_offset", "<i8"), ("row", "<i8"), ("status", "|u1")),
+    ),
+    "met": (("offset", "<i8"),),
+}
 _Range = tuple[int, int]
 
 
@@ -102,7 +115,7 @@ def _tree(entry: Entry, ranges: list[_Range], profiles: Profiles) -> dict[str, A
     p, q, c, m = (slice(*each) for each in ranges)
     new = _prediction_tree(entry.predictions, entry.prediction_places[p])
     labels = _label_tree(entry.labels, entry.label_places[q], entry.label_met[q])
-    changed = {name: np.ascontiguousarray(entry.changed[name][c]) for name in _CHANGED}
+    changed = {name: np.ascontiguousarray(entry.changed[name][c]) for name, _ in _SECTIONS["changed"]}
     words = [(new, "value"), (labels, "value"), (changed, "label")]
     codes = [texts_of(tree[name]) for tree, name in words if tree]
     if new:
@@ -117,16 +130,42 @@ def _tree(entry: Entry, ranges: list[_Range], profiles: Profiles) -> dict[str, A
             tree[name] = local.profile_codes[tree[name]]
     if new:
         new["score_names"] = local.codes[new["score_names"]]
-    return {
-        "strings": local.strings,
-        "segment_keys": list(profiles.settings.segment_keys),
-        "profiles": local.matrix,
-        "holds": local.holds,
+    sections = {
+        "profiles": {"matrix": local.matrix.ravel(), "holds": local.holds},
         "predictions": new,
         "labels": labels,
         "changed": changed,
-        "met": entry.met[m],
+        "met": {"offset": entry.met[m]},
     }
+    told = {name: _bundle(columns, _SECTIONS[name]) for name, columns in sections.items()}
+    return {"strings": local.strings, "segment_keys": list(profiles.settings.segment_keys), **told}
+
+
+def _bundle(columns: dict[str, Any], kinds: _Kinds) -> list[Any] | None:
+    """Columns end to end, each from a multiple of 8 bytes on, with their lengths; None where all are empty.
+
+    One run of bytes for each section, not one for each column: most blocks are small, and there are many.
+    """
+    if not any(len(column) for column in columns.values()):
+        return None
+    raw = [np.ascontiguousarray(columns[name], dtype).tobytes() for name, dtype in kinds]
+    return [[len(columns[name]) for name, _ in kinds], b"".join(each + bytes(-len(each) % 8) for each in raw)]
+
+
+def _unbundle(bundle: list[Any] | None, kinds: _Kinds) -> dict[str, Any]:
+    """The columns; all ends are 64-bit again."""
+    if bundle is None:
+        return {name: np.empty(0, np.int64 if name.endswith("ends") else dtype) for name, dtype in kinds}
+    lengths, raw = bundle
+    data = np.frombuffer(raw, np.uint8).copy()
+    columns: dict[str, Any] = {}
+    at = 0
+    for (name, dtype), length in zip(kinds, lengths, strict=True):
+        size = length * np.dtype(dtype).itemsize
+        column = data[at : at + size].view(dtype)
+        columns[name] = column.astype(np.int64) if name.endswith("ends") else column
+        at += size + -size % 8
+    return columns
 
 
 def _prediction_tree(new: NewPredictions | None, places: Int64Array) -> dict[str, Any]:
@@ -193,42 +232,40 @@ def read_block(data: bytes, profiles: Profiles) -> Block:
 
 
 def _block(tree: dict[str, Any], profiles: Profiles) -> Block:
-    strings: Strings = profiles.strings
-    codes = np.array([*map(strings.code, tree["strings"]), -1], np.int32)
-    ours = _profiles_of(tree, codes, profiles)
-    new, labels = tree["predictions"], tree["labels"]
-    holds = tree["holds"]
-    none = np.empty(0, np.int64)
-    predictions = found = None
-    prediction_deadlines = label_deadlines = none
-    label_met = np.empty(0, np.uint8)
-    if new:
-        prediction_deadlines = new["timestamp"] + holds[new["profile"]]
-        names = codes[new.pop("score_names")]
-        order = np.arange(len(new["offset"]))
-        value, profile = recoded(new.pop("value"), codes), ours[new.pop("profile")]
-        predictions = NewPredictions(order=order, value=value, profile=profile, score_names=names, **new)
-    if labels:
-        label_deadlines = labels["timestamp"] + holds[labels["profile"]]
-        label_met = labels.pop("met")
-        order = np.arange(len(labels["offset"]))
-        value, profile = recoded(labels.pop("value"), codes), ours[labels.pop("profile")]
-        found = NewLabels(order=order, value=value, profile=profile, **labels)
-    changed = tree["changed"]
+    sections = {name: _unbundle(tree[name], kinds) for name, kinds in _SECTIONS.items()}
+    codes = np.array([*map(profiles.strings.code, tree["strings"]), -1], np.int32)
+    holds, ours = sections["profiles"]["holds"], _profiles_of(tree, sections["profiles"]["matrix"], codes, profiles)
+    new, labels, changed = sections["predictions"], sections["labels"], sections["changed"]
+    deadlines = []
+    for each in (new, labels):
+        deadlines.append(each["timestamp"] + holds[each["profile"]])
+        each["order"] = np.arange(len(each["offset"]))
+        each["value"] = recoded(each["value"], codes)
+        each["profile"] = ours[each["profile"]]
+    new["score_names"] = codes[new["score_names"]]
     changed["label"] = recoded(changed["label"], codes)
-    return Block(tree, predictions, prediction_deadlines, found, label_deadlines, label_met, changed, tree["met"])
+    met = labels.pop("met")
+    return Block(
+        head=tree,
+        predictions=NewPredictions(**new) if len(new["offset"]) else None,
+        prediction_deadlines=deadlines[0],
+        labels=NewLabels(**labels) if len(labels["offset"]) else None,
+        label_deadlines=deadlines[1],
+        label_met=met,
+        changed=changed,
+        met=sections["met"]["offset"],
+    )
 
 
-def _profiles_of(tree: dict[str, Any], codes: Int32Array, profiles: Profiles) -> Int32Array:
-    """Our profile of each of the block's; segments by name, for the configured keys may have changed. -1 stays."""
-    theirs = codes[tree["profiles"]]
+def _profiles_of(tree: dict[str, Any], matrix: Int32Array, codes: Int32Array, profiles: Profiles) -> Int32Array:
+    """Our profile of each of the block's; segments by name, for the configured keys may have changed."""
+    theirs = codes[matrix.reshape(3 + len(tree["segment_keys"]), -1)]
     rows = [theirs[:3]]
     for key in profiles.settings.segment_keys:
         known = key in tree["segment_keys"]
         row = theirs[3 + tree["segment_keys"].index(key)] if known else np.full(theirs.shape[1], -1, np.int32)
         rows.append(row[None, :])
-    found = profiles.codes_of(np.vstack(rows)) if theirs.shape[1] else np.empty(0, np.int32)
-    return np.append(found, np.int32(-1)).astype(np.int32)
+    return profiles.codes_of(np.vstack(rows))
 
 
 def in_order(blocks: Iterable[Block]) -> Iterator[Block]:

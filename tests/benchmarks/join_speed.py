@@ -3,7 +3,8 @@
     python tests/benchmarks/join_speed.py [--rounds 20]
 
 Each round applies 10,000 predictions and their 10,000 labels (36-byte keys, ten models, five regions, four
-features), and encodes outcomes and journal. Decoded columns are made before the clock starts.
+features), and encodes outcomes and journal; at the end the journal is restored from. Decoded columns are made before
+the clock starts.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def main() -> None:
     draw = np.random.default_rng(1)
     task, predictions, labels = prepared_task()
     strings = task._profiles.strings  # the codes of prepared columns must be the task's own
-    spent, outcomes, journal = [], 0, 0
+    spent, outcomes, blocks = [], 0, []
     for turn in range(rounds + 2):
         keys = keys_of(RECORDS)
         first, at = turn * RECORDS, turn * 1_000
@@ -133,8 +134,13 @@ def main() -> None:
         step = task.apply(batches, Moment(at, frozenset()))
         spent.append((time.process_time() - start) / (2 * RECORDS))
         outcomes += sum(len(each.value or b"") for each in step.outputs)
-        journal += sum(map(len, step.journal))
+        blocks += step.journal
     total = (rounds + 2) * 2 * RECORDS
+    again, *_ = prepared_task()
+    start = time.process_time()
+    again.restore(blocks, {})
+    restoring = time.process_time() - start
+    assert again.held == task.held
     print(
         json.dumps(
             {
@@ -142,7 +148,8 @@ def main() -> None:
                 "records_a_round": 2 * RECORDS,
                 "rounds": rounds,
                 "outcomes_bytes_a_record": round(outcomes / total, 1),
-                "journal_bytes_a_record": round(journal / total, 1),
+                "journal_bytes_a_record": round(sum(map(len, blocks)) / total, 1),
+                "restored_records_a_second": round(total / restoring),
                 "held": task.held,
             }
         )

@@ -17,7 +17,7 @@ from streams.records import TopicPartition
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 _KEYS = st.sampled_from(["a", "b", "c"])
-_QUICK = settings(derandomize=True, deadline=None, max_examples=25)
+_QUICK = settings(derandomize=True, deadline=None, max_examples=40)
 
 
 @st.composite
