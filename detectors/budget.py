@@ -96,7 +96,7 @@ def calibrate(
     found = lag_one_autocorrelation(sample, kind) if lag_one is None else lag_one
     if found > LAG_ONE:
         raise Uncalibrated(
-            f"neighbouring values of the reference are correlated (lag-1 autocorrelation {found:.2f}, over {LAG_ONE}); "
+            f"neighbouring values of the reference are correlated (lag-1 autocorrelation {found:.3f}, over {LAG_ONE}); "
             "the bound holds for independent values only"
         )
     share, looks = budget / series, max(rate * SECONDS, 1.0)
