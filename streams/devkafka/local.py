@@ -19,8 +19,15 @@ _ATTEMPTS = 3  # a free port may be taken before the broker binds it
 _START_TIMEOUT = 180.0
 _STOP_TIMEOUT = 15.0
 
-# The broker ends when the pipe on standard input closes, so also when whoever started it is killed outright.
-_GUARD = 'exec 3<&0; "$@" </dev/null 3<&- & broker=$!; (cat <&3 >/dev/null; kill $broker) & wait $broker'
+# The broker ends, and its data with it, when the pipe on standard input closes: also when whoever started it is killed.
+_GUARD = """
+directory=$1; shift
+exec 3<&0
+"$@" </dev/null 3<&- &
+broker=$!
+(cat <&3 >/dev/null; kill $broker; while kill -0 $broker 2>/dev/null; do sleep 0.1; done; rm -rf "$directory") &
+wait $broker
+"""
 
 
 @contextmanager
@@ -141,7 +148,7 @@ class _Cluster:
     def _running(self, i: int) -> Iterator[subprocess.Popen[bytes]]:
         heap = ["-Xmx256m", "-XX:+UseSerialGC"] if self._brokers > 1 else ["-Xmx512m"]
         config = str(self._directory / f"broker-{i}.properties")
-        command = ["sh", "-c", _GUARD, "dev-kafka", *self._java, *heap, "kafka.Kafka", config]
+        command = ["sh", "-c", _GUARD, "dev-kafka", str(self._directory), *self._java, *heap, "kafka.Kafka", config]
         with (self._directory / f"broker-{i}.log").open("wb") as output:
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
@@ -150,6 +157,9 @@ class _Cluster:
             yield process
         finally:
             assert process.stdin is not None
+            if self._brokers > 1:
+                # Each would wait for a quorum that is going away as well; nothing of it is kept anyway.
+                os.killpg(process.pid, signal.SIGKILL)
             process.stdin.close()
             try:
                 process.wait(_STOP_TIMEOUT)

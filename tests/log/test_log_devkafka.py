@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -54,21 +55,25 @@ def test_a_machine_without_java_is_told_what_to_install(monkeypatch: pytest.Monk
 
 
 @pytest.mark.kafka
-def test_the_broker_ends_with_the_process_that_started_it_even_when_that_is_killed() -> None:
+def test_the_broker_ends_with_the_process_that_started_it_even_when_that_is_killed(tmp_path: Path) -> None:
     starter = subprocess.Popen(
         [sys.executable, "-c", _START],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     assert starter.stdout is not None
     assert starter.stdin is not None
     servers = starter.stdout.readline().strip()
     assert listens(servers)
+    assert len(list(tmp_path.iterdir())) == 1
     os.kill(starter.pid, signal.SIGKILL)
     starter.stdin.close()
     starter.stdout.close()
     starter.wait(60)
-    while listens(servers):
+    deadline = time.monotonic() + 60
+    while listens(servers) or any(tmp_path.iterdir()):
+        assert time.monotonic() < deadline, "the broker or its data is still there"
         os.sched_yield()
