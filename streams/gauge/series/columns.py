@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -83,3 +85,18 @@ def groups(rows: Rows) -> list[tuple[int, int, Int64Array]]:
         (int(version[first[k]]), int(variant[first[k]]), at[order[bounds[k] : bounds[k + 1]]])
         for k in np.argsort(first)
     ]
+
+
+@lru_cache(maxsize=65_536)
+def code(text: str) -> float:
+    """A category as a number: 52 bits of its hash, the same in every series, version and restart. The bounded table
+    that codes in order of appearance would need is not: detectors know no more categories than their reference."""
+    return float(int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 12)
+
+
+def codes(column: Column, strings: list[str]) -> Float64Array:
+    """The categories of a column as numbers; NaN where missing."""
+    texts, which = np.unique(column.texts, return_inverse=True)
+    known = np.array([code(strings[text]) if text >= 0 else np.nan for text in texts])
+    found: Float64Array = known[which]
+    return found

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, Literal
 
 import numpy as np
 
 import detectors
-from streams.gauge.series.columns import Column, columns, differs, first_labels, groups
+from streams.gauge.series.columns import Column, codes, columns, differs, first_labels, groups
 from streams.gauge.series.facts import Finding, MonitorChange, finding_of, finding_tree
 from streams.gauge.series.group import Feed, Group
 from streams.gauge.series.lane import Lane
-from streams.gauge.series.reference import UNKNOWN_RATE, Sample
+from streams.gauge.series.reference import Sample, baseline_of
 from streams.gauge.series.series import OTHER, Series
 from streams.gauge.series.settings import SeriesSettings
 from streams.gauge.series.suspects import suspects
 from streams.outcomes import Kind, Rows
-from streams.records import Float64Array, Int64Array
+from streams.records import Int64Array
 
 Task = Literal["binary", "multiclass", "regression"]
 _PLAIN = {"score": "score", "service.latency": "latency"}
@@ -156,7 +154,7 @@ class ModelSeries:
         """A baseline, else the reference of the newest other version (of the same variant, if there is one)."""
         profile = self._baselines.get(group.version or "", {}).get(series.subject)
         if profile is not None:
-            return _baseline(profile, series, row)
+            return baseline_of(profile, series.kind, row)
         # only those older than this one: they have been fed up to this row
         others = [each for each in self._groups.values() if each.version != group.version and each.born < group.born][
             ::-1
@@ -215,7 +213,7 @@ class ModelSeries:
             if column.places is not places:  # a name that only some of the rows have
                 lane = _bare(column.places, rows, first, bare.partition)
             series = self._open(group, subject, kind, int(lane.rows[begin]))
-            values = _codes(column, rows.strings) if series.kind == "categories" else column.values
+            values = codes(column, rows.strings) if series.kind == "categories" else column.values
             made.append((series, replace(lane, values=values).finite()))
         return made
 
@@ -264,7 +262,7 @@ class ModelSeries:
             if group.version == version:
                 for series in group.series():
                     if series.sample is None and series.subject in profile:
-                        sample = _baseline(profile[series.subject], series, self._rows)
+                        sample = baseline_of(profile[series.subject], series.kind, self._rows)
                         if sample is not None:
                             series.adopt(sample, self._shares(self._rows))
 
@@ -334,32 +332,3 @@ def _bare(places: Int64Array, rows: Rows, first: int, join_task: int) -> Lane:
         labelled=np.zeros(len(places), np.uint8),
         partition=join_task,
     )
-
-
-@lru_cache(maxsize=65_536)
-def _code(text: str) -> float:
-    """A category as a number: 52 bits of its hash, the same in every series, version and restart. The bounded table
-    that codes in order of appearance would need is not: detectors know no more categories than their reference."""
-    return float(int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 12)
-
-
-def _codes(column: Column, strings: list[str]) -> Float64Array:
-    """The categories of a column as numbers; NaN where missing."""
-    texts, which = np.unique(column.texts, return_inverse=True)
-    codes = np.array([_code(strings[text]) if text >= 0 else np.nan for text in texts])
-    found: Float64Array = codes[which]
-    return found
-
-
-def _baseline(profile: Mapping[str, Any], series: Series, row: int) -> Sample | None:
-    """A published profile of one subject as a reference; None where it is not one of the series' kind."""
-    rate = float(profile.get("rate", UNKNOWN_RATE))
-    if series.kind == "categories":
-        counts = profile.get("counts")
-        if not counts:
-            return None
-        codes = [_code(str(text)) for text in counts]
-        return Sample(np.repeat(codes, [int(n) for n in counts.values()]), rate, 0.0, "baseline", row)
-    values = np.asarray(profile.get("values", ()), np.float64)
-    values = values[np.isfinite(values)]
-    return Sample(values, rate, profile.get("lag_one"), "baseline", row) if len(values) else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import detectors
+from streams.gauge.series.columns import code
 from streams.gauge.series.facts import Reference
 from streams.gauge.series.history import Moments
 from streams.records import Float64Array, Int64Array
@@ -93,6 +95,20 @@ class WarmUp:
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
         self._kept, self._seen, self._stride, self._first, self._last, self._lag_one = tree
+
+
+def baseline_of(profile: Mapping[str, Any], kind: detectors.Kind, row: int) -> Sample | None:
+    """A published profile of one subject as a reference; None where it is not one of the series' kind."""
+    rate = float(profile.get("rate", UNKNOWN_RATE))
+    if kind == "categories":
+        counts = profile.get("counts")
+        if not counts:
+            return None
+        codes = [code(str(text)) for text in counts]
+        return Sample(np.repeat(codes, [int(n) for n in counts.values()]), rate, 0.0, "baseline", row)
+    values = np.asarray(profile.get("values", ()), np.float64)
+    values = values[np.isfinite(values)]
+    return Sample(values, rate, profile.get("lag_one"), "baseline", row) if len(values) else None
 
 
 def sample_tree(sample: Sample | None) -> Any:

@@ -42,13 +42,13 @@ class Series:
         self.sample: Sample | None = None
         self._warm_up: WarmUp | None = WarmUp(settings.warm_up, settings.span)
         self.watches = [
-            Watch(each, subject, kind, version, variant) for each in settings.watches if each.covers(subject)
+            Watch(each, subject, kind, version, variant, settings.recover_for)
+            for each in settings.watches
+            if each.covers(subject)
         ]
         self._since: int | None = None  # event time before which no value goes into the reference
         self._announced: dict[str, MonitorChange] = {}
         self._distinct: int | None = None  # categories of the reference
-        for watch in self.watches:
-            watch.recover_after(settings.recover_for)
 
     def adopt(self, sample: Sample, shares: int) -> None:
         """Take a reference from elsewhere; later values are compared with it."""

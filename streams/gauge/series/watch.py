@@ -10,7 +10,6 @@ warming ──reference──► armed ──alarm that matters──► firing
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from math import pi, sqrt
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +18,7 @@ import detectors
 from streams.alerts import DriftFinding, Level
 from streams.gauge.series.facts import State
 from streams.gauge.series.history import History, Moments
+from streams.gauge.series.recovery import distance_is_calm, mean_is_calm, variation_is_calm
 from streams.gauge.series.reference import Sample
 from streams.gauge.series.settings import WatchSettings
 from streams.records import Float64Array
@@ -27,8 +27,6 @@ CHECK_EVERY = 100
 """While an alert fires, its recovery is looked at every so many values."""
 LONGEST = 10
 """A reference of 0/1 values is made this many times longer at most, where its mean is not known well enough."""
-CHANCE = 0.05
-"""A distance that chance alone exceeds this rarely (by a bound) is taken for none when a series recovers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +47,10 @@ class Watch:
         kind: detectors.Kind,
         version: str | None,
         variant: str | None,
+        recover_for: int,
     ) -> None:
         self._settings = settings
+        self._recover_for = recover_for
         self._subject = subject
         self._kind: detectors.Kind = kind
         self._version, self._variant = version, variant
@@ -240,8 +240,7 @@ class Watch:
         rise = after.mean - before.mean
         if self._kind != "categories" and self._mode != "both" and (rise > 0) != (self._mode == "up"):
             return None
-        least = self._min_effect * (1.0 if self._kind == "binary" else before.deviation)
-        if not self.refers and abs(rise) < least:
+        if not self.refers and abs(rise) < self._least(before):
             return None
         self._before, self._calm_since = before, None
         if self.first_fired is None:
@@ -286,28 +285,17 @@ class Watch:
                 return index
         return None
 
-    _recover_for = 0
-
-    def recover_after(self, milliseconds: int) -> None:
-        """How long, in event time, a series must be back before its alert is over."""
-        self._recover_for = milliseconds
-
     def _calm(self, recent: Float64Array, sample: Sample | None) -> bool:
         assert self._before is not None
-        if self.refers and sample is not None:
-            n, m = len(recent), len(sample.values)
-            if self.use == "windowed_ks":
-                return detectors.ks_distance(recent, sample.values) < max(
-                    self._min_effect, detectors.ks_distance_at(CHANCE, n, m)
-                )
-            _, counts = np.unique(sample.values, return_counts=True)
-            p = counts / m
-            # the mean of |observed - expected| of a binomial proportion is about sqrt(2/pi) of its deviation
-            chance = float(np.sqrt(p * (1 - p)).sum()) * sqrt((1 / n + 1 / m) * 2 / pi) / 2
-            return detectors.total_variation(recent, sample.values) < max(self._min_effect, 1.5 * chance)
-        gap = float(recent.mean()) - self._before.mean
-        least = self._min_effect * (1.0 if self._kind == "binary" else self._before.deviation)
-        return (gap if self._mode == "up" else -gap if self._mode == "down" else abs(gap)) < least
+        if sample is not None and self.use == "windowed_ks":
+            return distance_is_calm(recent, sample.values, self._min_effect)
+        if sample is not None and self.use == "chi_squared":
+            return variation_is_calm(recent, sample.values, self._min_effect)
+        return mean_is_calm(recent, self._before.mean, self._least(self._before), self._mode)
+
+    def _least(self, before: Moments) -> float:
+        """The least change of a mean that matters, in the units of the values."""
+        return self._min_effect * (1.0 if self._kind == "binary" else before.deviation)
 
     def _restart(self, now: Moments, sample: Sample | None) -> None:
         assert self._detector is not None and self._before is not None
