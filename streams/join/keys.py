@@ -204,7 +204,7 @@ def extra_size(arena: UInt8Array, extra: int) -> int:
     return int(6 + length + 12 * read(arena, extra + 2 + length, 4))
 
 
-@numba.njit(**KERNEL)
+@numba.njit(cache=True)
 def compact(store: Store, arena: UInt8Array) -> None:
     """Copy all that is alive into a new arena, in the order of rows."""
     at = 0

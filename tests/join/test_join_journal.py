@@ -162,17 +162,25 @@ def test_the_table_of_texts_forgets_what_nothing_held_needs(monkeypatch: pytest.
     assert texts.MOST_TEXTS > 50
 
 
-def test_memory_of_what_was_let_go_is_used_again() -> None:
+def test_memory_of_what_was_let_go_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from streams.join import held
+
+    monkeypatch.setattr(held, "_GARBAGE", 10_000)
     world = World.of()
-    for step in range(60):
-        at = step * HOLD
-        world.read(
-            [prediction(f"{step}-{i:0100}", at, id=f"{i}") for i in range(200)],
-            [label(1, at, f"{step}-{i:0100}") for i in range(200)],
-        )
+    kept = [prediction(f"kept-{i}", 30 * HOLD, id=f"{i}", scores={"a": 0.5}) for i in range(50)]
+    world.read(kept)
+    for step in range(25):
+        keys, at = [f"{step}-{i:0100}" for i in range(100)], step * HOLD
+        rows = world.read([prediction(key, at, id="p") for key in keys], [label(1, at, key) for key in keys])
+        assert sum(row.kind == "outcome" for row in rows) == 100
     store = world.task._held.store
-    assert len(store.predictions) <= 2_048 and len(store.keys) <= 4_096
-    assert len(store.arena) <= 4_000_000
+    assert len(store.predictions) <= 1_024 and len(store.keys) <= 1_024
+    assert len(store.arena) <= 100_000  # all keys together were 255,000 bytes
+    assert {world.task._held.key_of(row) for row in store.predictions["key"][:50]} == {
+        f"kept-{i}".encode() for i in range(50)
+    }
+    rows = world.read([], [label(0, 30 * HOLD, f"kept-{i}") for i in range(50)])
+    assert [(row.prediction_offset, row.scores) for row in rows] == [(i, {"a": 0.5}) for i in range(50)]
 
 
 # -- the control topic ---------------------------------------------------------------------------------------------
