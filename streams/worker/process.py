@@ -96,6 +96,7 @@ def run_stage(
             worker.run()
             _log.info("stage_stopped", stage=name)
     finally:
+        watchdog.close()
         server.close()
 
 

@@ -19,10 +19,13 @@ DEADLINE = 30.0
 
 @contextmanager
 def readable_state(what: str) -> Iterator[None]:
-    """State that is damaged, incomplete or newer than this version: say which, and what can be done."""
+    """State that is damaged, incomplete or newer than this version: say which, and what can be done.
+
+    A checksum holds and the core stumbles all the same where another version laid its arrays out differently.
+    """
     try:
         yield
-    except StateError as problem:
+    except (StateError, ValueError, TypeError, KeyError, IndexError) as problem:
         raise StateLost(
             f"{what} cannot be read: {problem}; run the version that wrote it or a later one, restore the topic, or "
             "start anew under another kafka.application_id"

@@ -21,6 +21,7 @@ class Watchdog:
     def __init__(self) -> None:
         self._beaten = time.monotonic()
         self._limit = FIRST_LIMIT
+        self._closed = threading.Event()
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def beat(self) -> None:
@@ -30,6 +31,10 @@ class Watchdog:
     def warmed_up(self) -> None:
         """Records have been committed: from now on a minute is long."""
         self._limit = LIMIT
+
+    def close(self) -> None:
+        """The loop has ended in order."""
+        self._closed.set()
 
     def silent(self) -> float:
         """Seconds since the last beat."""
@@ -42,7 +47,8 @@ class Watchdog:
 
     def _watch(self) -> None:
         while self.silent() < self._limit:
-            time.sleep(1.0)
+            if self._closed.wait(1.0):
+                return
         sys.stderr.write(f"streamgauge: the loop has not turned for {self._limit:.0f} s; giving up\n")
         faulthandler.dump_traceback()
         os._exit(Exit.BUG)

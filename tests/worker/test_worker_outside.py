@@ -151,3 +151,31 @@ def test_the_test_hook_blocks_at_the_nth_time_and_says_so() -> None:
         assert process.poll() is None
         process.kill()
         assert process.stdout.read() == b"first\n"
+
+
+def test_a_loop_that_hangs_ends_the_process_with_exit_1_and_says_where_it_stood() -> None:
+    code = (
+        "import threading\n"
+        "from streams.worker import watchdog\n"
+        "watchdog.FIRST_LIMIT = 0.5\n"
+        "watchdog.Watchdog()\n"
+        "def hangs(): threading.Event().wait()\n"
+        "hangs()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert b"the loop has not turned" in ended.stderr and b"in hangs" in ended.stderr
+
+
+def test_a_watchdog_that_is_beaten_or_closed_ends_nothing() -> None:
+    code = (
+        "import threading\n"
+        "from streams.worker import watchdog\n"
+        "watchdog.FIRST_LIMIT = 1.5\n"
+        "dog = watchdog.Watchdog()\n"
+        "for _ in range(25): dog.beat(); threading.Event().wait(0.1)\n"
+        "assert dog.alive() == (True, 'alive')\n"
+        "dog.close(); threading.Event().wait(2.5)\n"
+        "assert not dog.alive()[0]\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
