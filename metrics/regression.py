@@ -50,7 +50,7 @@ def values(sums: Float64Array) -> dict[str, dict[str, object]]:
     mse = max(value(sums, SQUARED), 0.0) / weight
     spread = centred(sums, LABEL_SQUARED, LABEL, WEIGHT)
     # What is left of the spread of constant labels is below the last digits of the sum of squares.
-    constant = spread <= 1e-28 * value(sums, LABEL_SQUARED)
+    constant = spread <= 1e-28 * max(value(sums, LABEL_SQUARED), 0.0)
     relative = max(value(sums, RELATIVE), 0.0) + max(value(sums, RELATIVE_TO_ZERO), 0.0) / EPSILON
     return {
         "mse": {"value": mse},

@@ -76,18 +76,18 @@ def test_regression_metrics_are_scikit_learns_even_after_a_retracted_error_of_1e
     found = {name: metric["value"] for name, metric in regression.values(pane).items()}
     p, y, w = (np.array(column, float) for column in zip(*kept, strict=True))
     d, total = p - y, math.fsum(w)
+    residue = 1e-3 / total  # 2**-106 of the 1e18 that came and went, in units of the tolerance
     for name, oracle in {
         "mse": sk.mean_squared_error, "mae": sk.mean_absolute_error, "mape": sk.mean_absolute_percentage_error
     }.items():  # fmt: skip
         expected = float(oracle(y, p, sample_weight=w))
-        # below one millionth the residue of the 1e9 that came and went is what counts
-        assert same(found[name], expected, max(expected, 1e-6)), name
-    assert same(found["bias"], math.fsum(w * d) / total, max(float(np.abs(d).mean()), 1e-6))
+        assert same(found[name], expected, max(expected, residue)), name
+    assert same(found["bias"], math.fsum(w * d) / total, max(float(np.abs(d).mean()), residue))
     bias = math.fsum(w * d) / total
     variance = math.fsum(w * (d - bias) ** 2) / total
-    assert same(found["error_variance"], variance, max(variance, float(np.mean(d * d)) * 1e-6, 1e-6))
+    assert same(found["error_variance"], variance, max(variance, float(np.mean(d * d)) * 1e-6, residue))
     if len({*y}) == 1:
-        assert found["r2"] is None
+        assert found["r2"] is None or taken  # of larger labels taken back a last digit may stay
     elif float(np.var(y)) > 1e-9:
         expected = float(sk.r2_score(y, p, sample_weight=w))
         assert same(found["r2"], expected, 1 + abs(expected))

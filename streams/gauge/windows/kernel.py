@@ -47,6 +47,7 @@ from streams.gauge.windows.store import (
     STUCK_RING,
     STUCK_SCOPE,
     UNLABELLED,
+    WANTED,
     Store,
 )
 from streams.gauge.windows.table import find, find_or_add
@@ -122,7 +123,16 @@ def _new_cell(store: Store, scope: int, start: int) -> int:
 
 
 @numba.njit(cache=True)
-def _new_scope(store: Store, plan: Plan, scope: int, version: int, variant: int, key: int, segment: int) -> None:
+def _scope_key(version: int, variant: int, key: int, segment: int) -> tuple[int, int]:
+    a = (np.int64(version) << 32) | np.int64(variant)
+    b = (np.int64(key + 1) << 32) | np.int64(segment + 1)
+    return int(a), int(b)
+
+
+@numba.njit(cache=True)
+def _new_scope(store: Store, plan: Plan, version: int, variant: int, key: int, segment: int) -> int:
+    a, b = _scope_key(version, variant, key, segment)
+    scope = find_or_add(store.tables.scopes, a, b, store.counts[N_SCOPES])
     store.counts[N_SCOPES] += 1
     scopes = store.scopes
     scopes[scope].key[0] = version
@@ -141,93 +151,94 @@ def _new_scope(store: Store, plan: Plan, scope: int, version: int, variant: int,
         store.scope_rings[scope, ring, RING_ROOM] = room
         store.counts[N_RINGS] += room
         store.scope_rings[scope, ring, RING_WINDOW] = _new_window(store, scope, len(plan.sizes) + 1 + ring, EVER)
+    return int(scope)
 
 
 @numba.njit(cache=True)
-def _scope_of(store: Store, plan: Plan, version: int, variant: int, key: int, segment: int) -> int:
-    new = store.counts[N_SCOPES]
-    a = (np.int64(version) << 32) | np.int64(variant)
-    b = (np.int64(key + 1) << 32) | np.int64(segment + 1)
-    found = find_or_add(store.tables.scopes, a, b, new)
-    if found == new:
-        _new_scope(store, plan, found, version, variant, key, segment)
-    return int(found)
+def _may_open(sizes: Int64Array, sealed: int, start: int) -> bool:
+    """Whether any window of a pane is not final yet."""
+    found = False
+    for t in range(len(sizes)):
+        found |= start - start % sizes[t] + sizes[t] > sealed
+    return found
 
 
 @numba.njit(cache=True)
-def _pane_of(store: Store, plan: Plan, scope: int, timestamp: int, whole: bool) -> int:
-    """The cell of the row's pane; -1 where its windows are final, or no more panes may be opened."""
-    start = timestamp - timestamp % plan.pane
-    scopes = store.scopes
-    if scopes[scope].pane_start == start:
-        return int(scopes[scope].pane_cell)
-    cell = find(store.tables.cells, scope, start)
-    if cell < 0:
-        is_open = False
-        for size in plan.sizes:
-            is_open |= start - start % size + size > plan.sealed
-        if not is_open:
-            return -1
-        if not whole and store.counts[N_CELLS] >= plan.panes:
-            store.counts[OVERFLOW] += 1
-            return -1
+def admit(store: Store, plan: Plan, rows: Any, names: Int32Array, i: int) -> None:
+    """Make the scopes and panes that row i needs and does not find. There must be room for them."""
+    row = rows[i]
+    timeless = row.timestamp < 0 or (row.kind == _COUNT and row.counter >= _EVER_ONLY) or plan.pane == 0
+    for place in range(names.shape[0] - 3):
+        segment = np.int32(-1) if place == 0 else names[3 + place, i]
+        if place > 0 and segment < 0:
+            continue
+        a, b = _scope_key(names[0, i], names[1, i], place - 1, segment)
+        scope = find(store.tables.scopes, a, b)
+        if scope < 0:
+            scope = _new_scope(store, plan, names[0, i], names[1, i], place - 1, segment)
+        if timeless:
+            continue
+        start = row.timestamp - row.timestamp % plan.pane
+        if find(store.tables.cells, scope, start) >= 0 or not _may_open(plan.sizes, plan.sealed, start):
+            continue
+        if place > 0 and store.counts[N_CELLS] >= plan.panes:
+            continue
         cell = _new_cell(store, scope, start)
         for t in range(len(plan.sizes)):
             begin = start - start % plan.sizes[t]
             if begin + plan.sizes[t] > plan.sealed:
                 store.cell_windows[cell, t] = _new_window(store, scope, t, begin)
-    scopes[scope].pane_start = start
-    scopes[scope].pane_cell = cell
-    return int(cell)
 
 
 @numba.njit(cache=True)
-def _class_of(store: Store, plan: Plan, number: float, text: int) -> int:
+def _class_of(
+    counts: Int64Array, classes: Any, table: Any, limit: int, undecided: bool, number: float, text: int
+) -> int:
     """The class's code; 0 beyond the limit, -1 where there is no class."""
     bits = np.int64(0)
     if text < 0:
-        if np.isnan(number) or (plan.task == UNDECIDED and number != np.floor(number)):
+        if np.isnan(number) or (undecided and number != np.floor(number)):
             return -1
         bits = np.float64(number + 0.0).view(np.int64)
-    found = find(store.tables.classes, text, bits)
+    found = find(table, text, bits)
     if found < 0:
-        new = store.counts[N_CLASSES]
-        if new > plan.classes:
+        new = counts[N_CLASSES]
+        if new > limit:
             return 0
-        found = find_or_add(store.tables.classes, text, bits, new)
-        store.counts[N_CLASSES] += 1
-        store.classes[new].number = number + 0.0 if text < 0 else np.nan
-        store.classes[new].text = text
+        found = find_or_add(table, text, bits, new)
+        counts[N_CLASSES] += 1
+        classes[new].number = number + 0.0 if text < 0 else np.nan
+        classes[new].text = text
     return int(found)
 
 
 @numba.njit(cache=True)
-def _add_pair(store: Store, cell: int, actual: int, predicted: int, amount: float) -> None:
-    new = store.counts[N_PAIRS]
+def _add_pair(
+    counts: Int64Array, cells: Any, pairs: Any, table: Any, cell: int, actual: int, predicted: int, amount: float
+) -> None:
+    new = counts[N_PAIRS]
     key = (np.int64(actual + 2) << 32) | np.int64(predicted)
-    found = find_or_add(store.tables.pairs, cell, key, new)
-    pairs = store.pairs
+    found = find_or_add(table, cell, key, new)
     if found == new:
-        store.counts[N_PAIRS] += 1
+        counts[N_PAIRS] += 1
         pairs[new].cell = cell
         pairs[new].actual = actual
         pairs[new].predicted = predicted
-        pairs[new].next = store.cells[cell].pairs
-        store.cells[cell].pairs = new
+        pairs[new].next = cells[cell].pairs
+        cells[cell].pairs = new
     sums.add(pairs[found].sums, 0, amount)
 
 
 @numba.njit(cache=True)
-def _add_score(store: Store, window: int, entry: float, weight: float) -> None:
-    windows, chunks = store.windows, store.chunks
+def _add_score(counts: Int64Array, windows: Any, chunks: Any, window: int, entry: float, weight: float) -> None:
     at = windows[window].fill % CHUNK
     if at == 0:
-        chunk = store.counts[FREE_CHUNK]
+        chunk = counts[FREE_CHUNK]
         if chunk >= 0:
-            store.counts[FREE_CHUNK] = chunks[chunk].next
+            counts[FREE_CHUNK] = chunks[chunk].next
         else:
-            chunk = store.counts[N_CHUNKS]
-            store.counts[N_CHUNKS] += 1
+            chunk = counts[N_CHUNKS]
+            counts[N_CHUNKS] += 1
         chunks[chunk].next = -1
         if windows[window].tail >= 0:
             chunks[windows[window].tail].next = chunk
@@ -239,30 +250,14 @@ def _add_score(store: Store, window: int, entry: float, weight: float) -> None:
     chunks[chunk].weights[at] = weight
     windows[window].fill += 1
     if windows[window].fill > roc_auc.EXACT_ROWS:
-        store.counts[LONG] = 1
+        counts[LONG] = 1
 
 
 @numba.njit(cache=True)
-def _mark(store: Store, cell: int) -> None:
-    for window in store.cell_windows[cell]:
-        if window >= 0:
-            store.windows[window].dirty = 1
-
-
-@numba.njit(cache=True)
-def _room(store: Store, plan: Plan, scopes: int) -> bool:
-    """Whether one more row fits in whatever it does (the caller's `needs`)."""
-    counts = store.counts
-    windows = len(plan.sizes) + 1 + len(plan.rolling)
-    return bool(
-        counts[N_SCOPES] + scopes <= len(store.scopes)
-        and counts[N_CELLS] + 2 * scopes <= len(store.cells)
-        and counts[N_WINDOWS] + windows * scopes <= len(store.windows)
-        and counts[N_PAIRS] + 6 * scopes <= len(store.pairs.cell)
-        and counts[N_CHUNKS] + (len(plan.sizes) + 1) * scopes <= len(store.chunks)
-        and counts[N_RINGS] + RING_START * len(plan.rolling) * scopes <= len(store.rings)
-        and counts[N_CLASSES] + 2 <= len(store.classes)
-    )
+def _mark(cell_windows: Int32Array, windows: Any, cell: int) -> None:
+    for t in range(cell_windows.shape[1]):
+        if cell_windows[cell, t] >= 0:
+            windows[cell_windows[cell, t]].dirty = 1
 
 
 def needs(sizes: int, rolling: int, scopes: int) -> dict[str, int]:
@@ -274,9 +269,19 @@ def needs(sizes: int, rolling: int, scopes: int) -> dict[str, int]:
 
 
 @numba.njit(cache=True)
-def _count(store: Store, cell: int, row: Any, predicted: int, positive: bool, plan: Plan) -> None:
-    """What a row counts in a cell, whatever the task."""
-    ints = store.cells[cell].ints
+def _count(
+    counts: Int64Array,
+    cells: Any,
+    pairs: Any,
+    table: Any,
+    cell: int,
+    row: Any,
+    predicted: int,
+    positive: bool,
+    by_class: bool,
+) -> None:
+    """What a row counts in a cell, whatever the task. `by_class`: predictions are counted by class."""
+    ints = cells[cell].ints
     kind = row.kind
     classed = predicted >= 0
     if kind == _PREDICTED:
@@ -285,13 +290,13 @@ def _count(store: Store, cell: int, row: Any, predicted: int, positive: bool, pl
         if classed:
             ints[CLASSED] += 1
             ints[POSITIVES] += positive
-            if plan.task <= MULTICLASS:
-                _add_pair(store, cell, PREDICTED_AS, predicted, 1.0)
+            if by_class:
+                _add_pair(counts, cells, pairs, table, cell, PREDICTED_AS, predicted, 1.0)
         if not np.isnan(row.score):
             ints[SCORED] += 1
-            sums.add(store.cells[cell].score, 0, row.score)
+            sums.add(cells[cell].score, 0, row.score)
         if not np.isnan(row.latency):
-            store.cells[cell].latency[histogram.bin_of(row.latency * LATENCY_UNITS, LATENCY_BINS)] += 1
+            cells[cell].latency[histogram.bin_of(row.latency * LATENCY_UNITS, LATENCY_BINS)] += 1
     elif kind == _UNLABELLED:
         ints[UNLABELLED] += 1
     elif kind == _COUNT:
@@ -302,68 +307,73 @@ def _count(store: Store, cell: int, row: Any, predicted: int, positive: bool, pl
         if classed:
             ints[OUT_CLASSED] += sign
             ints[OUT_POSITIVES] += sign * positive
-            if plan.task <= MULTICLASS:
-                _add_pair(store, cell, OUTCOMES_AS, predicted, float(sign))
+            if by_class:
+                _add_pair(counts, cells, pairs, table, cell, OUTCOMES_AS, predicted, float(sign))
         if row.label_timestamp >= 0:
             delay = row.label_timestamp - row.timestamp
-            store.cells[cell].delay[histogram.bin_of(float(delay), DELAY_BINS)] += sign
+            cells[cell].delay[histogram.bin_of(float(delay), DELAY_BINS)] += sign
 
 
 @numba.njit(cache=True)
 def _score(
-    store: Store, cell: int, row: Any, predicted: int, positive: bool, actual: int, hit: bool, plan: Plan
-) -> None:
+    counts: Int64Array, cells: Any, cell_windows: Int32Array, windows: Any, chunks: Any, pairs: Any, table: Any,
+    cell: int, row: Any, predicted: int, positive: bool, actual: int, hit: bool, task: int,
+) -> None:  # fmt: skip
     """What an outcome adds to the task's sums of a cell, or takes back. `actual` is the label's class, `hit` whether
     it is the positive one."""
     sign = 1.0 if row.kind == _OUTCOME else -1.0
-    weight, cells = row.weight, store.cells
-    if plan.task == REGRESSION:
+    weight = row.weight
+    if task == REGRESSION:
         if not (np.isnan(row.prediction) or np.isnan(row.label)):
             regression.add_outcome(cells[cell].sums, row.prediction, row.label, weight, sign)
     elif predicted >= 0 and actual >= 0:
-        if plan.task == MULTICLASS:
+        if task == MULTICLASS:
             multiclass.add_outcome(cells[cell].sums, row.label_score, weight, sign)
-            _add_pair(store, cell, actual, predicted, sign * weight)
+            _add_pair(counts, cells, pairs, table, cell, actual, predicted, sign * weight)
         else:
             score = row.score
             binary.add_outcome(cells[cell].sums, positive, hit, score, weight, sign)
             if score >= 0.0 and score <= 1.0:
                 entry = roc_auc.entry(score, hit)
-                for window in store.cell_windows[cell]:
+                for t in range(cell_windows.shape[1]):
+                    window = cell_windows[cell, t]
                     if window >= 0:
-                        _add_score(store, window, entry, sign * weight)
+                        _add_score(counts, windows, chunks, window, entry, sign * weight)
 
 
 @numba.njit(cache=True)
-def _full_ring(store: Store, plan: Plan, ids: Int64Array) -> bool:
+def _full_ring(counts: Int64Array, scope_rings: Int64Array, rolling: Int64Array, ids: Int64Array) -> bool:
     """Whether a ring must grow before this row; which one is left in `counts`."""
-    for scope in ids:
+    for place in range(len(ids)):
+        scope = ids[place]
         if scope < 0:
             continue
-        for ring in range(len(plan.rolling)):
-            room = store.scope_rings[scope, ring, RING_ROOM]
-            if room < plan.rolling[ring] and store.scope_rings[scope, ring, RING_COUNT] == room:
-                store.counts[STUCK_SCOPE] = scope
-                store.counts[STUCK_RING] = ring
+        for ring in range(len(rolling)):
+            room = scope_rings[scope, ring, RING_ROOM]
+            if room < rolling[ring] and scope_rings[scope, ring, RING_COUNT] == room:
+                counts[STUCK_SCOPE] = scope
+                counts[STUCK_RING] = ring
                 return True
     return False
 
 
 @numba.njit(cache=True)
-def _roll(store: Store, plan: Plan, scope: int, row: Any, predicted: int, actual: int) -> None:
+def _roll(
+    scope_rings: Int64Array, rings: Any, windows: Any, rolling: int, join_task: int,
+    scope: int, row: Any, predicted: int, actual: int,
+) -> None:  # fmt: skip
     """Put an outcome into the scope's rings, or make a hole where it was."""
-    rings = store.rings
-    for ring in range(len(plan.rolling)):
+    for ring in range(rolling):
         at, room, count = (
-            store.scope_rings[scope, ring, RING_AT],
-            store.scope_rings[scope, ring, RING_ROOM],
-            store.scope_rings[scope, ring, RING_COUNT],
+            scope_rings[scope, ring, RING_AT],
+            scope_rings[scope, ring, RING_ROOM],
+            scope_rings[scope, ring, RING_COUNT],
         )
         if row.kind == _RETRACTED:
-            changed = hole(rings, at, room, count, row.refers_to, plan.join_task)
+            changed = hole(rings, at, room, count, row.refers_to, join_task)
         else:
             delay = row.label_timestamp - row.timestamp if row.label_timestamp >= 0 else EVER
-            place = put(rings, at, room, count, row.refers_to, plan.join_task, row.number)
+            place = put(rings, at, room, count, row.refers_to, join_task, row.number)
             changed = place >= 0
             if changed:
                 rings[place].delay = delay
@@ -375,67 +385,113 @@ def _roll(store: Store, plan: Plan, scope: int, row: Any, predicted: int, actual
                 rings[place].label_score = row.label_score
                 rings[place].weight = row.weight
                 if row.refers_to < 0:
-                    store.scope_rings[scope, ring, RING_COUNT] += 1
+                    scope_rings[scope, ring, RING_COUNT] += 1
         if changed:
-            store.windows[store.scope_rings[scope, ring, RING_WINDOW]].dirty = 1
+            windows[scope_rings[scope, ring, RING_WINDOW]].dirty = 1
 
 
 @numba.njit(cache=True)
-def _is_positive(plan: Plan, number: float, text: int) -> bool:
-    return bool(text == plan.positive_text) if text >= 0 else bool(number == plan.positive_number)
+def _is_positive(positive_number: float, positive_text: int, number: float, text: int) -> bool:
+    return bool(text == positive_text) if text >= 0 else bool(number == positive_number)
 
 
 @numba.njit(cache=True)
 def fold(store: Store, rows: Any, names: Int32Array, begin: int, plan: Plan, whole_cells: Int32Array) -> int:
     """Fold rows[begin:] (of dtype ROW; names, shape (4 + segment keys, n), has the codes of version, variant,
-    prediction text, label text and segments) and return the row before which room is needed, or their number.
+    prediction text, label text and segments) and return their number, or the row before which
+    room is needed or (counts[WANTED]) its scopes and panes must be made by `admit`.
 
     whole_cells, shape (n, 2), gets the pane and the cumulative cell of the whole model for PREDICTED rows, else -1.
     """
-    keys = names.shape[0] - 4
-    ids = np.empty(1 + keys, np.int64)
+    # Taken apart once: handing the whole store to a helper costs more (in reference counts) than what most of them do.
+    counts, scopes, scope_rings, cells, cell_windows = (
+        store.counts, store.scopes, store.scope_rings, store.cells, store.cell_windows
+    )  # fmt: skip
+    windows, pairs, chunks, rings, classes = store.windows, store.pairs, store.chunks, store.rings, store.classes
+    scope_table, cell_table, pair_table = store.tables.scopes, store.tables.cells, store.tables.pairs
+    class_table = store.tables.classes
+    task, counting, scoring, pane, join_task = plan.task, plan.counting, plan.scoring, plan.pane, plan.join_task
+    positive_number, positive_text, rolling = plan.positive_number, plan.positive_text, plan.rolling
+    limit, by_class = plan.classes, plan.task <= MULTICLASS
+    window_sizes, sealed, most_cells = plan.sizes, plan.sealed, plan.panes
+    sizes, most = len(plan.sizes), names.shape[0] - 3
+    ids, panes = np.empty(most, np.int64), np.empty(most, np.int64)
+    both = np.empty(2, np.int64)
     for i in range(begin, len(rows)):
-        if not _room(store, plan, 1 + keys):
+        if (  # the caller's `needs`
+            counts[N_SCOPES] + most > len(scopes)
+            or counts[N_CELLS] + 2 * most > len(cells)
+            or counts[N_WINDOWS] + (sizes + 1 + len(rolling)) * most > len(windows)
+            or counts[N_PAIRS] + 6 * most > len(pairs)
+            or counts[N_CHUNKS] + (sizes + 1) * most > len(chunks)
+            or counts[N_RINGS] + RING_START * len(rolling) * most > len(rings)
+            or counts[N_CLASSES] + 2 > len(classes)
+        ):
             return i
         row = rows[i]
         kind = row.kind
         version, variant = names[0, i], names[1, i]
-        ids[0] = _scope_of(store, plan, version, variant, -1, -1)
-        for key in range(keys):
-            segment = names[4 + key, i]
-            ids[1 + key] = -1 if segment < 0 else _scope_of(store, plan, version, variant, key, segment)
+        timeless = row.timestamp < 0 or (kind == _COUNT and row.counter >= _EVER_ONLY) or pane == 0
+        start = EVER if timeless else row.timestamp - row.timestamp % pane
+        refused = 0
+        for place in range(most):
+            segment = np.int32(-1) if place == 0 else names[3 + place, i]
+            ids[place], panes[place] = -1, -1
+            if place > 0 and segment < 0:
+                continue
+            a, b = _scope_key(version, variant, place - 1, segment)
+            scope = find(scope_table, a, b)
+            if scope >= 0 and not timeless:
+                if scopes[scope].pane_start == start:
+                    panes[place] = scopes[scope].pane_cell
+                else:
+                    panes[place] = find(cell_table, scope, start)
+            ids[place] = scope
+            if scope < 0 or (not timeless and panes[place] < 0 and _may_open(window_sizes, sealed, start)):
+                if scope >= 0 and place > 0 and counts[N_CELLS] >= most_cells:
+                    refused += 1
+                    continue
+                counts[WANTED] = 1
+                return i
+        counts[OVERFLOW] += refused
         is_outcome = _OUTCOME <= kind <= _RETRACTED
-        if kind == _OUTCOME and plan.counting and _full_ring(store, plan, ids):
+        if kind == _OUTCOME and counting and _full_ring(counts, scope_rings, rolling, ids):
             return i
         predicted, actual, positive, hit = -1, -1, False, False
-        if plan.task != REGRESSION:
-            predicted = _class_of(store, plan, row.prediction, names[2, i])
-            positive = _is_positive(plan, row.prediction, names[2, i])
+        if task != REGRESSION:
+            undecided = task == UNDECIDED
+            predicted = _class_of(counts, classes, class_table, limit, undecided, row.prediction, names[2, i])
+            positive = _is_positive(positive_number, positive_text, row.prediction, names[2, i])
             if is_outcome:
-                actual = _class_of(store, plan, row.label, names[3, i])
-                hit = _is_positive(plan, row.label, names[3, i])
-        timeless = row.timestamp < 0 or (kind == _COUNT and row.counter >= _EVER_ONLY) or plan.pane == 0
-        for place in range(len(ids)):
+                actual = _class_of(counts, classes, class_table, limit, undecided, row.label, names[3, i])
+                hit = _is_positive(positive_number, positive_text, row.label, names[3, i])
+        for place in range(most):
             scope = ids[place]
             if scope < 0:
                 continue
-            pane = -1 if timeless else _pane_of(store, plan, scope, row.timestamp, place == 0)
-            ever = np.int64(store.scopes[scope].ever_cell)
-            if kind == _PREDICTED and plan.counting:
+            both[0], both[1] = panes[place], scopes[scope].ever_cell
+            if both[0] >= 0:
+                scopes[scope].pane_start = start
+                scopes[scope].pane_cell = both[0]
+            if kind == _PREDICTED and counting:
                 if place == 0:
-                    whole_cells[i, 0] = pane
-                    whole_cells[i, 1] = ever
-                if store.scopes[scope].first == 0 or row.timestamp < store.scopes[scope].first:
-                    store.scopes[scope].first = row.timestamp
-                store.scopes[scope].last = max(store.scopes[scope].last, row.timestamp)
-            for cell in (pane, ever):
+                    whole_cells[i, 0] = both[0]
+                    whole_cells[i, 1] = both[1]
+                if scopes[scope].first == 0 or row.timestamp < scopes[scope].first:
+                    scopes[scope].first = row.timestamp
+                scopes[scope].last = max(scopes[scope].last, row.timestamp)
+            for k in range(2):
+                cell = both[k]
                 if cell < 0:
                     continue
-                _mark(store, cell)
-                if plan.counting:
-                    _count(store, cell, row, predicted, positive, plan)
-                if is_outcome and plan.scoring:
-                    _score(store, cell, row, predicted, positive, actual, hit, plan)
-            if is_outcome and plan.counting:
-                _roll(store, plan, scope, row, predicted, actual)
+                _mark(cell_windows, windows, cell)
+                if counting:
+                    _count(counts, cells, pairs, pair_table, cell, row, predicted, positive, by_class)
+                if is_outcome and scoring:
+                    _score(
+                        counts, cells, cell_windows, windows, chunks, pairs, pair_table,
+                        cell, row, predicted, positive, actual, hit, task,
+                    )  # fmt: skip
+            if is_outcome and counting:
+                _roll(scope_rings, rings, windows, len(rolling), join_task, scope, row, predicted, actual)
     return len(rows)

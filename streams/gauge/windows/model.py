@@ -16,20 +16,20 @@ from schemas import canonical_class
 from streams.gauge.windows import figures
 from streams.gauge.windows.features import fold_features, inputs
 from streams.gauge.windows.gather import drop_scores, merge_cells, merge_ring, pane_cells, scores_of
-from streams.gauge.windows.kernel import BINARY, MULTICLASS, REGRESSION, ROW, UNDECIDED, Plan, fold, needs
+from streams.gauge.windows.kernel import BINARY, MULTICLASS, REGRESSION, ROW, UNDECIDED, Plan, admit, fold, needs
 from streams.gauge.windows.maturity import expected_coverage
 from streams.gauge.windows.names import OTHER, Names
 from streams.gauge.windows.settings import TaskType, WindowSettings
 from streams.gauge.windows.store import (
     FREE_CHUNK,
     LONG,
-    N_CELLS,
     N_CLASSES,
     N_WINDOWS,
     OUTCOMES,
     OVERFLOW,
     PREDICTIONS,
     STUCK_RING,
+    WANTED,
     compact,
     new_store,
     with_features,
@@ -108,6 +108,11 @@ class ModelWindows:
         whole_cells = np.full((len(columns), 2), -1, np.int32)
         at = fold(self._store, columns, names, 0, plan, whole_cells)
         while at < len(columns):
+            if self._store.counts[WANTED]:
+                self._store.counts[WANTED] = 0
+                admit(self._store, plan, columns, names, at)
+                at = fold(self._store, columns, names, at, plan, whole_cells)
+                continue
             store = with_room(self._store, each)
             if store is self._store:  # room for all but a ring
                 ring = int(store.counts[STUCK_RING])
@@ -192,9 +197,8 @@ class ModelWindows:
             view = self._look(window, int(state[window]), clock, watermark, expected)
             if view is not None:
                 views.append(view)
-        n, m = int(self._store.counts[N_WINDOWS]), int(self._store.counts[N_CELLS])
-        dead = n - int(windows["alive"][:n].sum()) + m - int(self._store.cells["alive"][:m].sum())
-        if 4 * dead > n + m:
+        # At every tick that made a window final, so that a snapshot, which compacts too, changes nothing.
+        if any(view.state == "final" for view in views):
             self._compact()
         return views
 

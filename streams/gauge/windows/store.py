@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metrics import binary
-from streams.gauge.windows.table import Table, table_of
+from streams.gauge.windows.table import table_of
 from streams.outcomes import Counter
 from streams.records import Float64Array, Int32Array, Int64Array
 
@@ -40,8 +40,8 @@ PREDICTIONS, OUTCOMES, UNLABELLED, ERRORS, POSITIVES, CLASSED, OUT_POSITIVES, OU
 
 # places of Store.counts
 N_SCOPES, N_CELLS, N_WINDOWS, N_PAIRS, N_CHUNKS, N_RINGS, N_BLOCKS, N_CLASSES, FREE_CHUNK, LONG, OVERFLOW = range(11)
-STUCK_SCOPE, STUCK_RING = 11, 12
-COUNTS = 13
+STUCK_SCOPE, STUCK_RING, WANTED = 11, 12, 13
+COUNTS = 14
 
 # last axis of Store.scope_rings: where the ring begins, its places, outcomes ever put in, its window
 RING_AT, RING_ROOM, RING_COUNT, RING_WINDOW = range(4)
@@ -119,11 +119,11 @@ CLASS = np.dtype([("number", np.float64), ("text", np.int32)], align=True)
 class Tables(NamedTuple):
     """What finds the id of a key."""
 
-    scopes: Table
-    cells: Table
-    windows: Table
-    pairs: Table
-    classes: Table
+    scopes: Any
+    cells: Any
+    windows: Any
+    pairs: Any
+    classes: Any
 
 
 class Store(NamedTuple):
