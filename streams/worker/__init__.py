@@ -4,8 +4,9 @@ from streams.worker.errors import Exit, KafkaRefuses, Misfit, StateLost, WorkerE
 from streams.worker.gauge_stage import GaugeStage, GaugeTopics
 from streams.worker.join_stage import JoinStage, JoinTopics
 from streams.worker.logs import set_up_logs
-from streams.worker.loop import Worker, WorkerSettings
+from streams.worker.loop import Worker
 from streams.worker.process import StageName, run_stage
+from streams.worker.settings import WorkerSettings
 from streams.worker.supervisor import Link, supervise
 from streams.worker.telemetry import Telemetry
 from streams.worker.topics import Layout, Problem, create_missing, describe, missing, prepare, problems, wanted

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import structlog
 
@@ -31,30 +30,17 @@ from streams.records import Moment, RecordBatch, TopicPartition
 from streams.worker.assignment import Held, RebalanceNotes, complete_tasks
 from streams.worker.batches import join_batches
 from streams.worker.clock import Clock
-from streams.worker.commit import Committer, Patience, PauseIterator, Transaction
+from streams.worker.commit import Committer, PauseIterator, Transaction
 from streams.worker.errors import KafkaRefuses
-from streams.worker.skew import Skew
+from streams.worker.settings import WorkerSettings
 from streams.worker.stage import Library, MaybeOffsets, Stage, Turn
 from streams.worker.stop_at import StopAt
 from streams.worker.telemetry import Telemetry
+from streams.worker.upkeep import Upkeep
 
 _log = structlog.get_logger("streamgauge.worker")
 _STOP_GRACE = 20.0
-_TRIM_EVERY = 60.0
 _GATHER = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """How a worker takes part: `instance` names a static member; `member` makes a dynamic one's transactional id its
-    own. `commit_interval` in seconds, `max_skew` in milliseconds of event time."""
-
-    application_id: str
-    instance: str | None
-    member: str
-    commit_interval: float = 0.2
-    max_skew: int = 3_600_000
-    patience: Patience = field(default_factory=Patience)
 
 
 class RestorePointless(Exception):
@@ -91,7 +77,6 @@ class Worker:
         self._consumer: Consumer | None = None
         self._reader: Reader | None = None
         self._admin: Admin | None = None
-        self._trimmed = clock.steady()
         self._committed_at = clock.steady()
         name = settings.instance or settings.member
         self._committer = Committer(
@@ -103,7 +88,7 @@ class Worker:
             patience=settings.patience,
             stop_at=stop_at or StopAt(stage=stage.name),
         )
-        self._skew = Skew(settings.max_skew)
+        self._upkeep = Upkeep(settings, clock, telemetry)
 
     def stop(self) -> None:
         """Ask the loop to finish its batch, commit, and leave. Safe to call from a signal handler."""
@@ -180,7 +165,7 @@ class Worker:
             self._notes.changed = False
             self._suspended |= self._running
             self._running = {}
-            self._skew.forget()
+            self._upkeep.reassigned()
             if not self._notes.owned:
                 _log.info("nothing_assigned", stage=self.stage.name)
                 return
@@ -294,7 +279,8 @@ class Worker:
                 turns[number] = held.task.turn(mine, self._ends(mine), moment)
         if turns:
             self._commit(turns, batches)
-        self._settle(at_end)
+        assert self._admin is not None
+        self._upkeep.after_turn(self._running, self.consumer, self._admin, at_end)
 
     def _commit(self, turns: dict[int, Turn], batches: Sequence[RecordBatch]) -> None:
         assert self._group is not None, "commit before an assignment"
@@ -352,32 +338,6 @@ class Worker:
             position = self.consumer.position(batch.source)
             ends[batch.source] = max(int(batch.offsets[-1]) + 1, position or 0)
         return ends
-
-    def _settle(self, at_end: frozenset[TopicPartition]) -> None:
-        """Pause what runs ahead, resume what no longer does, tell lag, trim journals now and then."""
-        consumer = self.consumer
-        for held in self._running.values():
-            pause, resume = self._skew.judge(held.task.partitions, held.task.event_times(), at_end)
-            if pause:
-                consumer.pause(pause)
-            if resume:
-                consumer.resume(resume)
-        self.telemetry.lag(self._running.values(), consumer, self._clock.steady())
-        if self._clock.steady() - self._trimmed >= _TRIM_EVERY:
-            self._trimmed = self._clock.steady()
-            self._trim()
-
-    def _trim(self) -> None:
-        """Delete journal blocks below the floor. Nothing depends on it, so a failure is only told."""
-        assert self._admin is not None
-        for number, held in self._running.items():
-            cut = held.task.trim()
-            if cut is None:
-                continue
-            try:
-                self._admin.delete_records_before(*cut, self._settings.patience.call)
-            except (Retriable, Unreachable, KafkaRefuses) as problem:
-                _log.warning("trim_failed", task=number, problem=str(problem))
 
     def _beat(self) -> None:
         """Tell the watchdog that we are alive; give up where a stop cannot be finished for want of Kafka."""

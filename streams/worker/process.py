@@ -20,7 +20,8 @@ from streams.worker.clock import SystemClock
 from streams.worker.gauge_stage import GaugeStage, GaugeTopics
 from streams.worker.http import Answers, HttpServer
 from streams.worker.join_stage import JoinStage, JoinTopics
-from streams.worker.loop import Worker, WorkerSettings
+from streams.worker.loop import Worker
+from streams.worker.settings import WorkerSettings
 from streams.worker.stage import JoinCore, Stage
 from streams.worker.telemetry import Telemetry
 from streams.worker.topics import Layout
