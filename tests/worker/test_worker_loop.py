@@ -18,7 +18,7 @@ from streams.log import (
     Unreachable,
 )
 from streams.records import TopicPartition
-from streams.worker import Exit, Misfit, StateLost, exit_code
+from streams.worker import Exit, KafkaRefuses, Misfit, StateLost, exit_code
 from streams.worker.errors import RepeatedlyAborted
 
 
@@ -468,3 +468,52 @@ def test_a_journal_that_cannot_be_read_says_which_and_what_to_do() -> None:
     with pytest.raises(StateLost, match="the journal app-journal/0 cannot be read") as problem:
         rig.turns(rig.join(), 6)
     assert exit_code(problem.value) is Exit.STATE_LOST
+
+
+def test_a_journal_that_may_not_be_trimmed_keeps_nobody_from_working() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(8)
+    rig.settle(worker)
+    for core in rig.cores:
+        apply = core.apply
+
+        def holds_nothing(batches, moment, apply=apply):  # type: ignore[no-untyped-def]
+            step = apply(batches, moment)
+            step.floor = step.commit
+            return step
+
+        core.apply = holds_nothing  # type: ignore[method-assign]
+    rig.log.fail_next("admin", Refused)
+    started = rig.log.clock
+    while rig.log.clock - started < 70_000:
+        rig.turn(worker)
+    assert not rig.log.faults.pending("admin")
+    rig.send(2)
+    rig.settle(worker)
+    rig.check_exactly_once()
+
+
+def test_a_stop_that_kafka_does_not_let_finish_gives_up_after_a_while_and_loses_nothing() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(4)
+    rig.settle(worker)
+    for _ in range(200):
+        rig.log.fail_next("commit", Retriable)
+    rig.send(4)
+    advance = rig.log.advance
+
+    def stop_meanwhile(ms: int) -> None:
+        worker.stop()
+        advance(ms)
+
+    rig.log.advance = stop_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(KafkaRefuses, match="nothing is lost") as problem:
+        rig.settle(worker)
+    rig.log.advance = advance  # type: ignore[method-assign]
+    assert exit_code(problem.value) is Exit.KAFKA
+    worker.close()
+    rig.log.faults = type(rig.log.faults)()
+    rig.settle(rig.join())
+    rig.check_exactly_once()
