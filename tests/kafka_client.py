@@ -51,9 +51,13 @@ class Kafka:
 
     def delete(self, prefix: str) -> None:
         """All topics whose names begin with `prefix`."""
-        names = [name for name in self._admin.list_topics(timeout=_TIMEOUT).topics if name.startswith(prefix)]
+        names = self.topics(prefix)
         for future in self._admin.delete_topics(names, operation_timeout=30).values() if names else ():
             future.result()
+
+    def topics(self, prefix: str) -> list[str]:
+        """The topics whose names begin with `prefix`."""
+        return [name for name in self._admin.list_topics(timeout=_TIMEOUT).topics if name.startswith(prefix)]
 
     def partitions(self, topic: str) -> list[int]:
         """The topic's partitions; none where there is no such topic."""
