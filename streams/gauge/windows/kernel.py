@@ -50,7 +50,7 @@ from streams.gauge.windows.store import (
     WANTED,
     Store,
 )
-from streams.gauge.windows.table import find, find_or_add
+from streams.gauge.windows.table import KERNEL, find, find_or_add
 from streams.outcomes import Counter, Kind
 from streams.records import Int32Array, Int64Array
 
@@ -90,7 +90,7 @@ class Plan(NamedTuple):
     join_task: int
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _new_window(store: Store, scope: int, kind: int, start: int) -> int:
     new = store.counts[N_WINDOWS]
     found = find_or_add(store.tables.windows, scope * 256 + kind, start, new)
@@ -107,7 +107,7 @@ def _new_window(store: Store, scope: int, kind: int, start: int) -> int:
     return int(found)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _new_cell(store: Store, scope: int, start: int) -> int:
     cell = store.counts[N_CELLS]
     store.counts[N_CELLS] += 1
@@ -122,14 +122,14 @@ def _new_cell(store: Store, scope: int, start: int) -> int:
     return int(cell)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _scope_key(version: int, variant: int, key: int, segment: int) -> tuple[int, int]:
     a = (np.int64(version) << 32) | np.int64(variant)
     b = (np.int64(key + 1) << 32) | np.int64(segment + 1)
     return int(a), int(b)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _new_scope(store: Store, plan: Plan, version: int, variant: int, key: int, segment: int) -> int:
     a, b = _scope_key(version, variant, key, segment)
     scope = find_or_add(store.tables.scopes, a, b, store.counts[N_SCOPES])
@@ -154,7 +154,7 @@ def _new_scope(store: Store, plan: Plan, version: int, variant: int, key: int, s
     return int(scope)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _may_open(sizes: Int64Array, sealed: int, start: int) -> bool:
     """Whether any window of a pane is not final yet."""
     found = False
@@ -163,7 +163,7 @@ def _may_open(sizes: Int64Array, sealed: int, start: int) -> bool:
     return found
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def admit(store: Store, plan: Plan, rows: Any, names: Int32Array, i: int) -> None:
     """Make the scopes and panes that row i needs and does not find. There must be room for them."""
     row = rows[i]
@@ -190,7 +190,7 @@ def admit(store: Store, plan: Plan, rows: Any, names: Int32Array, i: int) -> Non
                 store.cell_windows[cell, t] = _new_window(store, scope, t, begin)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _class_of(
     counts: Int64Array, classes: Any, table: Any, limit: int, undecided: bool, number: float, text: int
 ) -> int:
@@ -212,7 +212,7 @@ def _class_of(
     return int(found)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _add_pair(
     counts: Int64Array, cells: Any, pairs: Any, table: Any, cell: int, actual: int, predicted: int, amount: float
 ) -> None:
@@ -229,7 +229,7 @@ def _add_pair(
     sums.add(pairs[found].sums, 0, amount)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _add_score(counts: Int64Array, windows: Any, chunks: Any, window: int, entry: float, weight: float) -> None:
     at = windows[window].fill % CHUNK
     if at == 0:
@@ -253,7 +253,7 @@ def _add_score(counts: Int64Array, windows: Any, chunks: Any, window: int, entry
         counts[LONG] = 1
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _mark(cell_windows: Int32Array, windows: Any, cell: int) -> None:
     for t in range(cell_windows.shape[1]):
         if cell_windows[cell, t] >= 0:
@@ -268,7 +268,7 @@ def needs(sizes: int, rolling: int, scopes: int) -> dict[str, int]:
     }  # fmt: skip
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _count(
     counts: Int64Array,
     cells: Any,
@@ -314,7 +314,7 @@ def _count(
             cells[cell].delay[histogram.bin_of(float(delay), DELAY_BINS)] += sign
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _score(
     counts: Int64Array, cells: Any, cell_windows: Int32Array, windows: Any, chunks: Any, pairs: Any, table: Any,
     cell: int, row: Any, predicted: int, positive: bool, actual: int, hit: bool, task: int,
@@ -341,7 +341,7 @@ def _score(
                         _add_score(counts, windows, chunks, window, entry, sign * weight)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _full_ring(counts: Int64Array, scope_rings: Int64Array, rolling: Int64Array, ids: Int64Array) -> bool:
     """Whether a ring must grow before this row; which one is left in `counts`."""
     for place in range(len(ids)):
@@ -357,7 +357,7 @@ def _full_ring(counts: Int64Array, scope_rings: Int64Array, rolling: Int64Array,
     return False
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _roll(
     scope_rings: Int64Array, rings: Any, windows: Any, rolling: int, join_task: int,
     scope: int, row: Any, predicted: int, actual: int,
@@ -390,19 +390,17 @@ def _roll(
             windows[scope_rings[scope, ring, RING_WINDOW]].dirty = 1
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _is_positive(positive_number: float, positive_text: int, number: float, text: int) -> bool:
     return bool(text == positive_text) if text >= 0 else bool(number == positive_number)
 
 
-@numba.njit(cache=True)
-def fold(store: Store, rows: Any, names: Int32Array, begin: int, plan: Plan, whole_cells: Int32Array) -> int:
-    """Fold rows[begin:] (of dtype ROW; names, shape (4 + segment keys, n), has the codes of version, variant,
-    prediction text, label text and segments) and return their number, or the row before which
-    room is needed or (counts[WANTED]) its scopes and panes must be made by `admit`.
-
-    whole_cells, shape (n, 2), gets the pane and the cumulative cell of the whole model for PREDICTED rows, else -1.
-    """
+@numba.njit(**KERNEL)
+def _fold(
+    store: Store, rows: Any, names: Int32Array, begin: int, plan: Plan, whole_cells: Int32Array, ids: Int64Array,
+    panes: Int64Array, both: Int64Array,
+) -> int:  # fmt: skip
+    """See fold; ids, panes (of one place a scope) and both (two places) are scratch."""
     # Taken apart once: handing the whole store to a helper costs more (in reference counts) than what most of them do.
     counts, scopes, scope_rings, cells, cell_windows = (
         store.counts, store.scopes, store.scope_rings, store.cells, store.cell_windows
@@ -415,8 +413,6 @@ def fold(store: Store, rows: Any, names: Int32Array, begin: int, plan: Plan, who
     limit, by_class = plan.classes, plan.task <= MULTICLASS
     window_sizes, sealed, most_cells = plan.sizes, plan.sealed, plan.panes
     sizes, most = len(plan.sizes), names.shape[0] - 3
-    ids, panes = np.empty(most, np.int64), np.empty(most, np.int64)
-    both = np.empty(2, np.int64)
     for i in range(begin, len(rows)):
         if (  # the caller's `needs`
             counts[N_SCOPES] + most > len(scopes)
@@ -495,3 +491,15 @@ def fold(store: Store, rows: Any, names: Int32Array, begin: int, plan: Plan, who
             if is_outcome and counting:
                 _roll(scope_rings, rings, windows, len(rolling), join_task, scope, row, predicted, actual)
     return len(rows)
+
+
+def fold(store: Store, rows: Any, names: Int32Array, begin: int, plan: Plan, whole_cells: Int32Array) -> int:
+    """Fold rows[begin:] (of dtype ROW; names, shape (4 + segment keys, n), has the codes of version, variant,
+    prediction text, label text and segments) and return their number, or the row before which
+    room is needed or (counts[WANTED]) its scopes and panes must be made by `admit`.
+
+    whole_cells, shape (n, 2), gets the pane and the cumulative cell of the whole model for PREDICTED rows, else -1.
+    """
+    scopes = names.shape[0] - 3
+    scratch = np.empty(scopes, np.int64), np.empty(scopes, np.int64), np.empty(2, np.int64)
+    return int(_fold(store, rows, names, begin, plan, whole_cells, *scratch))

@@ -9,8 +9,10 @@ from typing import Any
 
 import numba
 
+from streams.gauge.windows.table import KERNEL
 
-@numba.njit(cache=True)
+
+@numba.njit(**KERNEL)
 def _find(rings: Any, at: int, room: int, count: int, number: int, task: int) -> int:
     """The place of the row `number` of join task `task`, or -1 where it is out."""
     for back in range(min(count, room)):
@@ -20,7 +22,7 @@ def _find(rings: Any, at: int, room: int, count: int, number: int, task: int) ->
     return -1
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def hole(rings: Any, at: int, room: int, count: int, refers_to: int, task: int) -> bool:
     """Make a hole where the row was; False where it is out already."""
     place = _find(rings, at, room, count, refers_to, task)
@@ -30,7 +32,7 @@ def hole(rings: Any, at: int, room: int, count: int, refers_to: int, task: int) 
     return True
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def put(rings: Any, at: int, room: int, count: int, refers_to: int, task: int, number: int) -> int:
     """The place of a new row, claimed: that of the row it replaces (-1 where it is out), else the oldest's."""
     if refers_to >= 0:

@@ -16,8 +16,12 @@ from streams.records import Int64Array
 ENTRY = np.dtype([("a", np.int64), ("b", np.int64), ("id", np.int64)])
 """A place of a table: its key and its id, -1 where the place is free. A table has a power of two of places."""
 
+KERNEL: dict[str, Any] = {"cache": True, "_nrt": False}
+"""How kernels over the windows are compiled: they allocate nothing, and counting references to the arrays of their
+arguments would cost more than the work."""
 
-@numba.njit(cache=True)
+
+@numba.njit(**KERNEL)
 def _place(table: Any, a: int, b: int) -> int:
     """The place of the pair, or the free one where it would go."""
     h = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(b)
@@ -30,13 +34,13 @@ def _place(table: Any, a: int, b: int) -> int:
     return int(at)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def find(table: Any, a: int, b: int) -> int:
     """The id of the pair, or -1."""
     return int(table[_place(table, a, b)].id)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def find_or_add(table: Any, a: int, b: int, new: int) -> int:
     """The id of the pair; `new` is stored and returned where it has none."""
     at = _place(table, a, b)
@@ -47,7 +51,7 @@ def find_or_add(table: Any, a: int, b: int, new: int) -> int:
     return int(table[at].id)
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _fill(table: Any, keys: Int64Array) -> None:
     for i in range(len(keys)):
         at = _place(table, keys[i, 0], keys[i, 1])
