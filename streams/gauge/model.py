@@ -20,6 +20,7 @@ from streams.cloudevents import headers
 from streams.gauge.clock import Now
 from streams.gauge.series import Finding, ModelSeries, MonitorChange, SeriesSettings
 from streams.gauge.settings import GaugeSettings
+from streams.gauge.strays import Strays
 from streams.gauge.task_type import TaskDecision, TaskType
 from streams.gauge.windows import ModelWindows, WindowSettings, WindowView, metric_event
 from streams.outcomes import Control, Kind, Rows
@@ -42,6 +43,7 @@ class ModelGauge:
         self._ruled = bool(config.rules)
         self._decision: TaskDecision | None = TaskDecision()
         self._monitored = 0  # monitor events so far: part of their identity
+        self._strays = Strays()
         if config.task != "auto":
             self._decide(config.task)
 
@@ -74,6 +76,7 @@ class ModelGauge:
             if len(predicted) or len(outcomes):
                 latest = int(rows.timestamp[np.concatenate([predicted, outcomes])].max())
                 self._alerts.seen(version, variant, len(predicted), len(outcomes), latest)
+        self._strays.watch(rows, clock)
         decided: list[tuple[int, OutputRecord]] = []
         for finding in self._series.apply(rows, join_task):
             alerts = self._alerts.drift(finding.drift, clock)
@@ -92,8 +95,8 @@ class ModelGauge:
                 made += self._records(self._alerts.drift(told.drift, now.clock), now.clock)
             else:
                 made.append(self._monitor(told, now.clock))
-        for limit_name in self._series.overflows:
-            made += self._records(self._alerts.condition(_overflow(limit_name), now.clock), now.clock)
+        for condition in (*map(_overflow, self._series.overflows), *self._strays.tick(now.clock)):
+            made += self._records(self._alerts.condition(condition, now.clock), now.clock)
         made += self._records(self._alerts.tick(now.clock, now.watermark, now.caught_up), now.clock)
         self.changed = self.changed or bool(made)
         return made
@@ -161,6 +164,7 @@ class ModelGauge:
         return {
             "decision": None if self._decision is None else self._decision.snapshot(),
             "monitored": self._monitored,
+            "strays": self._strays.snapshot(),
             "windows": self._windows.snapshot(),
             "series": self._series.snapshot(),
             "alerts": self._alerts.snapshot(),
@@ -170,6 +174,7 @@ class ModelGauge:
         """Take back what snapshot gave."""
         self.changed = False
         self._monitored = tree["monitored"]
+        self._strays.restore(tree["strays"])
         self._windows.restore(tree["windows"])
         self._series.restore(tree["series"])
         self._alerts.restore(tree["alerts"])
