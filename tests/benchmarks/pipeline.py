@@ -206,6 +206,7 @@ def latency(kafka: Kafka, app: Application, rate: int, seconds: float, say: Cons
         wait_until(lambda: time.time() * 1000 - last_arrival(reader) > 2_000, 30, "no alert has come for two seconds")
         reader.over.set()
         reader.join()
+        commits = commit_figures(service)
         service.terminate()
     firing = [(at, alert) for at, alert in reader.arrived if alert["status"] == "firing" and alert["cause"]]
     by_label = [(at, alert) for at, alert in firing if alert["cause"]["topic"] == app.topic("labels")]
@@ -218,7 +219,19 @@ def latency(kafka: Kafka, app: Application, rate: int, seconds: float, say: Cons
         "models": len(MODELS),
         "p50_ms": float(np.percentile(took, 50)) if took else None,
         "p99_ms": float(np.percentile(took, 99)) if took else None,
+        "commits": commits,
     }
+
+
+def commit_figures(service: Service) -> dict[str, dict[str, float]]:
+    """Of each stage: how many transactions there were, and how long one took on average."""
+    samples = prometheus(service)
+    found = {}
+    for stage in ("join", "gauge"):
+        count = total(samples, "streamgauge_commit_seconds_count", stage=stage)
+        seconds = total(samples, "streamgauge_commit_seconds_sum", stage=stage)
+        found[stage] = {"count": count, "mean_ms": 1000 * seconds / count if count else 0.0}
+    return found
 
 
 def last_arrival(reader: AlertReader) -> float:

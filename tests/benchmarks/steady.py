@@ -1,7 +1,8 @@
 """Steady traffic with a change in every model, for the latency part of the benchmark.
 
 `python -m tests.benchmarks.steady BOOTSTRAP PREDICTIONS LABELS MESSAGES_A_SECOND SECONDS`: half predictions, half
-labels, each label a second after its prediction. From half-time on the models go bad, one after the other.
+labels, each label a second after its prediction. From half-time on the models go bad, one after the other. All events
+are drawn before the first is sent: what is measured must not share its cores with the drawing.
 """
 
 from __future__ import annotations
@@ -9,39 +10,53 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import deque
 
-from tests.benchmarks.load import MODELS, Generator, new_producer
+from tests.benchmarks.load import MODELS, Generator, Pair, new_producer
 
 LABEL_DELAY = 1.0
 STEP = 0.01
 
 
+def draw(count: int, rate: float, half: float, start: int) -> list[Pair]:
+    """The pairs of `count` predictions, `rate` a second from `start` (epoch ms) on; changed from `half` seconds on."""
+    generator = Generator(seed=2)
+    lead = min(1.0, half / (2 * len(MODELS)))  # seconds between one model's change and the next's
+    pairs = []
+    for number in range(count):
+        at = number / rate
+        clock = start + int(1000 * at)
+        changed = at > half + lead * (number % len(MODELS))
+        pairs.append(generator.pair(number, clock, clock + int(LABEL_DELAY * 1000), changed=changed))
+    return pairs
+
+
 def run(bootstrap: str, predictions: str, labels: str, rate: int, seconds: float) -> dict[str, float]:
     """Send for so long; how many messages were sent, and the rate that was reached."""
-    producer, generator = new_producer(bootstrap), Generator(seed=2)
-    waiting: deque[tuple[float, bytes, bytes]] = deque()
-    half = seconds / 2
-    lead = min(1.0, half / (2 * len(MODELS)))  # seconds between one model's change and the next's
+    producer = new_producer(bootstrap)
+    pace = rate / 2
+    count = int(pace * seconds)
     began = time.monotonic()
-    served = sent = 0
-    while (now := time.monotonic() - began) < seconds:
-        clock = time.time_ns() // 1_000_000
-        for number in range(served, int(now * rate / 2)):
-            changed = now > half + lead * (number % len(MODELS))
-            pair = generator.pair(number, clock, clock + int(LABEL_DELAY * 1000), changed=changed)
+    draw(2_000, pace, seconds, 0)
+    needed = 1.3 * (time.monotonic() - began) * count / 2_000 + 1
+    start = time.time() + needed
+    pairs = draw(count, pace, seconds / 2, int(start * 1000))
+    time.sleep(max(0.0, start - time.time()))
+    began = time.monotonic()
+    served = labelled = 0
+    while labelled < count:
+        now = time.monotonic() - began
+        due = min(count, int(now * pace))
+        for pair in pairs[served:due]:
             producer.produce(predictions, pair.prediction, pair.key)
-            waiting.append((now + LABEL_DELAY, pair.key, pair.label))
-            sent += 1
-        served = max(served, int(now * rate / 2))
-        while waiting and waiting[0][0] <= now:
-            _, key, label = waiting.popleft()
-            producer.produce(labels, label, key)
-            sent += 1
+        served = max(served, due)
+        due = min(count, int((now - LABEL_DELAY) * pace))
+        for pair in pairs[labelled : max(labelled, due)]:
+            producer.produce(labels, pair.label, pair.key)
+        labelled = max(labelled, due)
         producer.poll(0)
         time.sleep(max(0.0, STEP - (time.monotonic() - began - now)))
     producer.flush(30)
-    return {"messages": sent, "rate": sent / (time.monotonic() - began)}
+    return {"messages": served + labelled, "rate": (served + labelled) / (time.monotonic() - began)}
 
 
 if __name__ == "__main__":
