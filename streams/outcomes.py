@@ -7,7 +7,7 @@ many models, in the order the join stage decided. Missing numbers are NaN, missi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -266,8 +266,12 @@ class Message:
     commit: int
 
 
-def decode(data: bytes) -> Message:
-    """Read one message. Raises FormatError where it is not one of ours, or of a newer format."""
+def decode(data: bytes, table: dict[str, int] | None = None) -> Message:
+    """Read one message. Raises FormatError where it is not one of ours, or of a newer format.
+
+    With `table` (text to code, in the order of the codes) strings get their codes there, so that messages can share
+    one; without it the message has a table of its own.
+    """
     try:
         reader = pa.ipc.open_stream(pa.py_buffer(data))
         metadata = reader.schema.metadata or {}
@@ -276,25 +280,46 @@ def decode(data: bytes) -> Message:
         if version > FORMAT:
             raise FormatError(f"the outcomes topic holds format {version}; this version reads up to {FORMAT}")
         batch = reader.read_next_batch()
-        return Message(_rows(batch, int(metadata[b"streamgauge.rows"])), join_task, commit)
+        rows = _rows(batch, int(metadata[b"streamgauge.rows"]), {} if table is None else table)
+        return Message(rows, join_task, commit)
     except (pa.ArrowException, OSError, IndexError, KeyError, ValueError, StopIteration) as problem:
         if isinstance(problem, FormatError):
             raise
         raise FormatError(f"not a message of an outcomes topic: {problem}") from problem
 
 
-def _rows(batch: pa.RecordBatch, n: int) -> Rows:
-    strings: list[str] = []
-    place: dict[str, int] = {}
+def decode_all(values: Sequence[bytes], most: int) -> Iterator[tuple[Rows, Int64Array]]:
+    """The rows of consecutive messages, and the join task of each row; many messages at a time, to be folded at once,
+    at most about `most` rows. Messages that do not have the same segment keys stay apart."""
+    table: dict[str, int] = {}
+    parts: list[Message] = []
+    size = 0
+    for value in values:
+        message = decode(value, table)
+        if parts and (size >= most or message.rows.segment_keys != parts[0].rows.segment_keys):
+            yield _together(parts, table)
+            table, parts, size = {}, [], 0
+            message = decode(value, table)
+        parts.append(message)
+        size += len(message.rows)
+    if parts:
+        yield _together(parts, table)
 
+
+def _together(parts: list[Message], table: dict[str, int]) -> tuple[Rows, Int64Array]:
+    tasks = np.repeat([part.join_task for part in parts], [len(part.rows) for part in parts]).astype(np.int64)
+    strings = list(table)
+    for part in parts:
+        part.rows.strings = strings
+    return parts[0].rows if len(parts) == 1 else concatenate([part.rows for part in parts]), tasks
+
+
+def _rows(batch: pa.RecordBatch, n: int, place: dict[str, int]) -> Rows:
     def codes(column: pa.DictionaryArray) -> Int32Array:
         names = column.dictionary.to_pylist()
         local = np.full(len(names) + 1, NONE, np.int32)
         for i, name in enumerate(names):
-            at = place.setdefault(name, len(strings))
-            if at == len(strings):
-                strings.append(name)
-            local[i] = at
+            local[i] = place.setdefault(name, len(place))
         indices = column.indices
         index = indices.fill_null(-1) if indices.null_count else indices
         found: Int32Array = local[index.to_numpy(zero_copy_only=False)]
@@ -310,7 +335,7 @@ def _rows(batch: pa.RecordBatch, n: int) -> Rows:
     if n != batch.num_rows and (present or not 0 <= n <= _MOST_ROWS):
         raise FormatError("the number of rows is not that of the columns")
     segment_keys = tuple(name.removeprefix("segment.") for name in present if name.startswith("segment."))
-    rows = Rows.blank(n, strings, segment_keys)
+    rows = Rows.blank(n, [], segment_keys)
     for name in (*_UINT8, *_INT64, *_FLOAT64):
         if name in present:
             setattr(rows, name, present[name].to_numpy())
@@ -322,6 +347,7 @@ def _rows(batch: pa.RecordBatch, n: int) -> Rows:
     for name in _LISTS:
         if name in present:
             setattr(rows, name, listed(present[name]))
+    rows.strings = list(place)
     if "payload" in present:
         lengths = pa.compute.binary_length(present["payload"]).to_numpy(zero_copy_only=False)
         rows.payloads = {int(row): present["payload"][row].as_py() for row in np.flatnonzero(lengths)}

@@ -53,23 +53,23 @@ class ModelGauge:
         self._series.decide(task)
         self._alerts.decide(task)
 
-    def apply(self, rows: Rows, join_task: int, clock: int) -> list[tuple[int, OutputRecord]]:
-        """Fold the model's next rows. What was decided at a row, with the row's place, in order."""
+    def apply(self, rows: Rows, join_tasks: Int64Array, clock: int) -> list[tuple[int, OutputRecord]]:
+        """Fold the model's next rows, each of its join task. What was decided at rows, with their places."""
         self.changed = True
         if self._decision is not None:
             at = self._decision.watch(rows)
             task = self._decision.task
             if at is not None and task is not None:
-                before = self._fold(rows.take(np.arange(at + 1)), join_task, clock)
+                before = self._fold(rows.take(np.arange(at + 1)), join_tasks[: at + 1], clock)
                 self._decide(task)
-                after = self._fold(rows.take(np.arange(at + 1, len(rows))), join_task, clock)
+                after = self._fold(rows.take(np.arange(at + 1, len(rows))), join_tasks[at + 1 :], clock)
                 return before + [(place + at + 1, record) for place, record in after]
-        return self._fold(rows, join_task, clock)
+        return self._fold(rows, join_tasks, clock)
 
-    def _fold(self, rows: Rows, join_task: int, clock: int) -> list[tuple[int, OutputRecord]]:
+    def _fold(self, rows: Rows, join_tasks: Int64Array, clock: int) -> list[tuple[int, OutputRecord]]:
         if not len(rows):
             return []
-        self._windows.apply(rows, join_task)
+        self._windows.apply(rows, join_tasks)
         for version, variant, places in _by_version(rows):
             predicted = places[rows.kind[places] == Kind.PREDICTED]
             outcomes = places[rows.kind[places] == Kind.OUTCOME]
@@ -78,7 +78,7 @@ class ModelGauge:
                 self._alerts.seen(version, variant, len(predicted), len(outcomes), latest)
         self._strays.watch(rows, clock)
         decided: list[tuple[int, OutputRecord]] = []
-        for finding in self._series.apply(rows, join_task):
+        for finding in self._series.apply(rows, join_tasks):
             alerts = self._alerts.drift(finding.drift, clock)
             decided += [(finding.row, record) for record in self._records(alerts, clock)]
         return decided

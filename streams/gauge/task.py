@@ -17,11 +17,12 @@ from streams.gauge.clock import GaugeClock, Now
 from streams.gauge.model import ModelGauge
 from streams.gauge.settings import GaugeSettings
 from streams.gauge.snapshots import Cut, head, model_chunks, read
-from streams.outcomes import UNKNOWN_MODEL, Control, Kind, Rows, Tick, decode
-from streams.records import OutputRecord, RecordBatch
+from streams.outcomes import UNKNOWN_MODEL, Control, Kind, Rows, Tick, decode_all
+from streams.records import Int64Array, OutputRecord, RecordBatch
 
 _TICKS = msgspec.json.Decoder(Tick)
 _CONTROLS = msgspec.json.Decoder(Control)
+_ROWS_AT_ONCE = 20_000
 
 
 @dataclass(slots=True)
@@ -55,29 +56,27 @@ class GaugeTask:
     def apply(self, batch: RecordBatch) -> GaugeStep:
         """Fold the messages of the batch. Raises FormatError where one is not ours: nothing must be skipped here."""
         step = GaugeStep()
-        for value in batch.values:
-            if value is None:
-                continue
-            message = decode(value)
-            self._bytes_since_snapshot += len(value)
-            self._fold(message.rows, message.join_task, step)
-            _count(step, "rows", len(message.rows))
+        values = [value for value in batch.values if value is not None]
+        self._bytes_since_snapshot += sum(map(len, values))
+        for rows, join_tasks in decode_all(values, _ROWS_AT_ONCE):
+            self._fold(rows, join_tasks, step)
+            _count(step, "rows", len(rows))
         step.watermark = self._clock.watermark
         return step
 
-    def _fold(self, rows: Rows, join_task: int, step: GaugeStep) -> None:
-        """Fold the rows of one message: in bulk between the rows that carry a payload, which stand alone."""
+    def _fold(self, rows: Rows, join_tasks: Int64Array, step: GaugeStep) -> None:
+        """Fold rows, each of its join task: in bulk between the rows that carry a payload, which stand alone."""
         start = 0
         for at in sorted(rows.payloads):
-            self._fold_events(rows, start, at, join_task, step)
+            self._fold_events(rows, start, at, join_tasks, step)
             if rows.kind[at] == Kind.TICK:
                 self._tick(self._clock.tick(_TICKS.decode(rows.payloads[at])), step)
             else:
                 self._control(_CONTROLS.decode(rows.payloads[at]), step)
             start = at + 1
-        self._fold_events(rows, start, len(rows), join_task, step)
+        self._fold_events(rows, start, len(rows), join_tasks, step)
 
-    def _fold_events(self, rows: Rows, start: int, stop: int, join_task: int, step: GaugeStep) -> None:
+    def _fold_events(self, rows: Rows, start: int, stop: int, join_tasks: Int64Array, step: GaugeStep) -> None:
         if start == stop:
             return
         codes = rows.model[start:stop]
@@ -91,7 +90,8 @@ class GaugeTask:
             code = int(rows.model[places[0]])
             gauge = self._model(rows.strings[code] if code >= 0 else UNKNOWN_MODEL)
             decided += [
-                (int(places[at]), record) for at, record in gauge.apply(rows.take(places), join_task, self._clock.clock)
+                (int(places[at]), record)
+                for at, record in gauge.apply(rows.take(places), join_tasks[places], self._clock.clock)
             ]
         decided.sort(key=lambda each: each[0])
         step.outputs += [record for _, record in decided]

@@ -22,11 +22,11 @@ class Feed:
     timestamps: Int64Array
     offsets: Int64Array
     labelled: UInt8Array
-    partition: int
+    partitions: Int64Array
 
     def lane(self, values: Float64Array) -> Lane:
         """The lane of one reading, without missing ones."""
-        return Lane(values, self.rows, self.timestamps, self.offsets, self.labelled, self.partition).finite()
+        return Lane(values, self.rows, self.timestamps, self.offsets, self.labelled, self.partitions).finite()
 
 
 class Group:

@@ -13,7 +13,7 @@ from streams.records import Float64Array, Int64Array, UInt8Array
 class Lane:
     """Finite values in row order. `rows` are places in the log of the model (counted from its first row).
 
-    `offsets`, `labelled` and `partition` name the input record behind each value: its offset, whether it is a label
+    `offsets`, `labelled` and `partitions` name the input record behind each value: its offset, whether it is a label
     (else a prediction), and its partition.
     """
 
@@ -22,7 +22,7 @@ class Lane:
     timestamps: Int64Array
     offsets: Int64Array
     labelled: UInt8Array
-    partition: int
+    partitions: Int64Array
 
     def __len__(self) -> int:
         return len(self.values)
@@ -31,7 +31,7 @@ class Lane:
     def empty(cls) -> Lane:
         """Of no values."""
         none = np.empty(0, np.int64)
-        return cls(np.empty(0), none, none, none, np.empty(0, np.uint8), 0)
+        return cls(np.empty(0), none, none, none, np.empty(0, np.uint8), none)
 
     def part(self, start: int, stop: int) -> Lane:
         """The values [start, stop)."""
@@ -41,7 +41,7 @@ class Lane:
             self.timestamps[start:stop],
             self.offsets[start:stop],
             self.labelled[start:stop],
-            self.partition,
+            self.partitions[start:stop],
         )
 
     def upto(self, row: int) -> int:
@@ -59,5 +59,5 @@ class Lane:
             self.timestamps[good],
             self.offsets[good],
             self.labelled[good],
-            self.partition,
+            self.partitions[good],
         )

@@ -59,8 +59,9 @@ class ModelSeries:
         found.sort(key=_place)
         self._late += [replace(each, row=-1) for each in found]
 
-    def apply(self, rows: Rows, join_task: int) -> list[Finding]:
-        """Fold the model's rows, which are in log order. The findings, by row."""
+    def apply(self, rows: Rows, join_task: int | Int64Array) -> list[Finding]:
+        """Fold the model's rows, which are in log order, of one join task or each of its own. The findings, by row."""
+        tasks = np.broadcast_to(np.asarray(join_task, np.int64), len(rows))
         first = self._rows
         self._rows += len(rows)
         parts: dict[int, tuple[Group, list[Int64Array]]] = {}
@@ -72,11 +73,11 @@ class ModelSeries:
         for _, (group, several) in sorted(parts.items()):
             places = several[0] if len(several) == 1 else np.sort(np.concatenate(several))
             predicted = places[rows.kind[places] == Kind.PREDICTED]
-            bare = _bare(predicted, rows, first, join_task)
+            bare = _bare(predicted, rows, first, tasks[predicted])
             lanes = self._plain(group, rows, predicted, bare)
             for family in _FAMILIES:
-                lanes += self._listed(group, family, rows, predicted, bare)
-            work.append((group, lanes, self._outcomes(rows, places, first, join_task)))
+                lanes += self._listed(group, family, rows, predicted, bare, tasks)
+            work.append((group, lanes, self._outcomes(rows, places, first, tasks)))
         found: list[Finding] = []
         for group, lanes, feed in work:
             found += self._run(group, lanes, feed)
@@ -191,7 +192,7 @@ class ModelSeries:
         return made
 
     def _listed(
-        self, group: Group, family: str, rows: Rows, places: Int64Array, bare: Lane
+        self, group: Group, family: str, rows: Rows, places: Int64Array, bare: Lane, tasks: Int64Array
     ) -> list[tuple[Series, Lane]]:
         if not any(each.on.partition(".")[0] == family for each in self._settings.watches):
             return []
@@ -211,13 +212,13 @@ class ModelSeries:
             kind: detectors.Kind = "categories" if column.texts[begin] >= 0 else "numeric"
             lane = bare
             if column.places is not places:  # a name that only some of the rows have
-                lane = _bare(column.places, rows, first, bare.partition)
+                lane = _bare(column.places, rows, first, tasks[column.places])
             series = self._open(group, subject, kind, int(lane.rows[begin]))
             values = codes(column, rows.strings) if series.kind == "categories" else column.values
             made.append((series, replace(lane, values=values).finite()))
         return made
 
-    def _outcomes(self, rows: Rows, places: Int64Array, first: int, join_task: int) -> Feed | None:
+    def _outcomes(self, rows: Rows, places: Int64Array, first: int, tasks: Int64Array) -> Feed | None:
         if not any(each.on in _ERRORS for each in self._settings.watches):
             return None
         at = first_labels(rows, places)
@@ -231,7 +232,7 @@ class ModelSeries:
             timestamps=rows.timestamp[at],
             offsets=np.where(early, rows.prediction_offset[at], rows.label_offset[at]),
             labelled=(~early).astype(np.uint8),
-            partition=join_task,
+            partitions=tasks[at],
         )
 
     def _open_errors(self, group: Group, feed: Feed) -> None:
@@ -322,7 +323,7 @@ def _text(rows: Rows, code: int) -> str | None:
     return rows.strings[code] if code >= 0 else None
 
 
-def _bare(places: Int64Array, rows: Rows, first: int, join_task: int) -> Lane:
+def _bare(places: Int64Array, rows: Rows, first: int, partitions: Int64Array) -> Lane:
     """A lane of predictions, its values to come: what all features of the same rows share."""
     return Lane(
         values=np.empty(0),
@@ -330,5 +331,5 @@ def _bare(places: Int64Array, rows: Rows, first: int, join_task: int) -> Lane:
         timestamps=rows.timestamp[places],
         offsets=rows.prediction_offset[places],
         labelled=np.zeros(len(places), np.uint8),
-        partition=join_task,
+        partitions=partitions,
     )

@@ -114,7 +114,7 @@ class Series:
     def _cause(self, lane: Lane, index: int) -> Cause:
         labelled = bool(lane.labelled[index])
         topic = self._settings.labels_topic if labelled else self._settings.predictions_topic
-        return Cause(topic, lane.partition, int(lane.offsets[index]))
+        return Cause(topic, int(lane.partitions[index]), int(lane.offsets[index]))
 
     def retune(self, shares: int) -> None:
         """Share the budget among more."""

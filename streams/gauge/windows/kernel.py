@@ -62,7 +62,7 @@ _EVER_ONLY = int(Counter.LATE_PREDICTIONS)  # this counter and those after it ar
 
 ROW = np.dtype(
     [
-        *((name, np.int64) for name in ("number", "refers_to", "timestamp", "label_timestamp", "amount")),
+        *((name, np.int64) for name in ("number", "refers_to", "join_task", "timestamp", "label_timestamp", "amount")),
         *((name, np.float64) for name in ("prediction", "label", "score", "label_score", "weight", "latency")),
         *((name, np.uint8) for name in ("kind", "counter", "failed")),
     ],
@@ -87,7 +87,6 @@ class Plan(NamedTuple):
     classes: int
     panes: int
     sealed: int  # windows that end at or before this are final
-    join_task: int
 
 
 @numba.njit(**KERNEL)
@@ -359,7 +358,7 @@ def _full_ring(counts: Int64Array, scope_rings: Int64Array, rolling: Int64Array,
 
 @numba.njit(**KERNEL)
 def _roll(
-    scope_rings: Int64Array, rings: Any, windows: Any, rolling: int, join_task: int,
+    scope_rings: Int64Array, rings: Any, windows: Any, rolling: int,
     scope: int, row: Any, predicted: int, actual: int,
 ) -> None:  # fmt: skip
     """Put an outcome into the scope's rings, or make a hole where it was."""
@@ -370,10 +369,10 @@ def _roll(
             scope_rings[scope, ring, RING_COUNT],
         )
         if row.kind == _RETRACTED:
-            changed = hole(rings, at, room, count, row.refers_to, join_task)
+            changed = hole(rings, at, room, count, row.refers_to, row.join_task)
         else:
             delay = row.label_timestamp - row.timestamp if row.label_timestamp >= 0 else EVER
-            place = put(rings, at, room, count, row.refers_to, join_task, row.number)
+            place = put(rings, at, room, count, row.refers_to, row.join_task, row.number)
             changed = place >= 0
             if changed:
                 rings[place].delay = delay
@@ -408,7 +407,7 @@ def _fold(
     windows, pairs, chunks, rings, classes = store.windows, store.pairs, store.chunks, store.rings, store.classes
     scope_table, cell_table, pair_table = store.tables.scopes, store.tables.cells, store.tables.pairs
     class_table = store.tables.classes
-    task, counting, scoring, pane, join_task = plan.task, plan.counting, plan.scoring, plan.pane, plan.join_task
+    task, counting, scoring, pane = plan.task, plan.counting, plan.scoring, plan.pane
     positive_number, positive_text, rolling = plan.positive_number, plan.positive_text, plan.rolling
     limit, by_class = plan.classes, plan.task <= MULTICLASS
     window_sizes, sealed, most_cells = plan.sizes, plan.sealed, plan.panes
@@ -489,7 +488,7 @@ def _fold(
                         cell, row, predicted, positive, actual, hit, task,
                     )  # fmt: skip
             if is_outcome and counting:
-                _roll(scope_rings, rings, windows, len(rolling), join_task, scope, row, predicted, actual)
+                _roll(scope_rings, rings, windows, len(rolling), scope, row, predicted, actual)
     return len(rows)
 
 

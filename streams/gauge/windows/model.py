@@ -59,7 +59,7 @@ class ModelWindows:
         self._names = Names(settings)
         self._store = new_store(len(settings.tumbling), len(settings.rolling))
         self._bins: dict[int, roc_auc.Bins] = {}
-        self._waiting: list[tuple[int, Any, Int32Array]] = []  # outcomes before the task is decided, by join task
+        self._waiting: list[tuple[Any, Int32Array]] = []  # outcomes before the task is decided
         self._sealed = _NEVER
         self._revision_base = 0
         self._sizes = np.array(settings.tumbling, np.int64)
@@ -67,16 +67,16 @@ class ModelWindows:
 
     # --- folding
 
-    def apply(self, rows: Rows, join_task: int = 0) -> None:
-        """Fold rows of this model. TICK and CONTROL rows must not be among them."""
+    def apply(self, rows: Rows, join_task: int | Int64Array = 0) -> None:
+        """Fold rows of this model, of one join task or each of its own; no TICK or CONTROL rows."""
         if len(rows) == 0:
             return
-        columns, names = self._names.columns(rows)
+        columns, names = self._names.columns(rows, join_task)
         if self.task is None:
             of = np.flatnonzero((rows.kind == Kind.OUTCOME) | (rows.kind == Kind.RETRACTED))
             if len(of):
-                self._waiting.append((join_task, columns[of], names[:, of]))
-        whole_cells = self._fold(columns, names, join_task, counting=True, scoring=self.task is not None)
+                self._waiting.append((columns[of], names[:, of]))
+        whole_cells = self._fold(columns, names, counting=True, scoring=self.task is not None)
         self._fold_features(rows, whole_cells)
 
     def decide(self, task: TaskType) -> None:
@@ -87,23 +87,23 @@ class ModelWindows:
         if task != "multiclass":
             self._store = without_pairs(self._store)
         waiting, self._waiting = self._waiting, []
-        for join_task, columns, names in waiting:
-            self._fold(columns, np.ascontiguousarray(names), join_task, counting=False, scoring=True)
+        for columns, names in waiting:
+            self._fold(columns, np.ascontiguousarray(names), counting=False, scoring=True)
         windows = self._store.windows
         n = int(self._store.counts[N_WINDOWS])
         windows["dirty"][:n] |= (windows["kind"][:n] > self._kinds) & (windows["revision"][:n] > 0)
 
-    def _plan(self, join_task: int, *, counting: bool, scoring: bool) -> Plan:
+    def _plan(self, *, counting: bool, scoring: bool) -> Plan:
         settings = self._settings
         return Plan(
             _TASKS[self.task], counting, scoring, self._names.positive_number, self._names.positive_text,
             settings.pane, self._sizes, np.array(settings.rolling, np.int64), settings.cumulative,
-            settings.categories, settings.open_windows, self._sealed, join_task,
+            settings.categories, settings.open_windows, self._sealed,
         )  # fmt: skip
 
-    def _fold(self, columns: Any, names: Int32Array, join_task: int, *, counting: bool, scoring: bool) -> Any:
+    def _fold(self, columns: Any, names: Int32Array, *, counting: bool, scoring: bool) -> Any:
         settings = self._settings
-        plan = self._plan(join_task, counting=counting, scoring=scoring)
+        plan = self._plan(counting=counting, scoring=scoring)
         each = needs(self._kinds, len(settings.rolling), 1 + len(settings.segments))
         whole_cells = np.full((len(columns), 2), -1, np.int32)
         at = fold(self._store, columns, names, 0, plan, whole_cells)
@@ -259,7 +259,7 @@ class ModelWindows:
         is_tumbling, is_rolling, whole = kind < self._kinds, kind > self._kinds, key < 0
         told_inputs: dict[str, dict[str, Any]] = {}
         if is_rolling:
-            plan = self._plan(0, counting=False, scoring=False)
+            plan = self._plan(counting=False, scoring=False)
             merged, entries, weights = merge_ring(store, plan, scope, kind - self._kinds - 1)
             bins = roc_auc.consolidate(roc_auc.no_bins(), entries, weights) if len(entries) else None
         else:
@@ -368,8 +368,7 @@ class ModelWindows:
             "store": tree_of(self._store),
             "bins": [[window, *bins] for window, bins in sorted(self._bins.items())],
             "waiting": [
-                [join_task, names, {field: columns[field].copy() for field in ROW.names or ()}]
-                for join_task, columns, names in self._waiting
+                [names, {field: columns[field].copy() for field in ROW.names or ()}] for columns, names in self._waiting
             ],
         }
 
@@ -386,11 +385,11 @@ class ModelWindows:
         self._store = store_from(tree["store"], len(self._settings.tumbling), len(self._settings.rolling))
         self._bins = {window: roc_auc.Bins(*arrays) for window, *arrays in tree["bins"]}
         self._waiting = []
-        for join_task, names, fields in tree["waiting"]:
+        for names, fields in tree["waiting"]:
             columns = np.empty(names.shape[1], ROW)
             for field, array in fields.items():
                 columns[field] = array
-            self._waiting.append((join_task, columns, names))
+            self._waiting.append((columns, names))
 
     def _shape(self) -> list[Any]:
         """What the arrays' meaning depends on."""

@@ -15,7 +15,7 @@ from schemas import class_number
 from streams.gauge.windows.kernel import ROW
 from streams.gauge.windows.settings import WindowSettings
 from streams.outcomes import Listed, Rows
-from streams.records import Float64Array, Int32Array
+from streams.records import Float64Array, Int32Array, Int64Array
 
 OTHER = "__other__"
 VARIANTS = 20
@@ -120,7 +120,7 @@ class Names:
         self.positive_number = class_number(settings.positive_label)
         self.positive_text = self.texts.code(settings.positive_label)
 
-    def columns(self, rows: Rows) -> tuple[Any, Int32Array]:
+    def columns(self, rows: Rows, join_task: int | Int64Array) -> tuple[Any, Int32Array]:
         """The rows as an array of dtype ROW, and their names as the model's own codes (see kernel.fold)."""
         absent = np.full(len(rows), -1, np.int32)
         keys = rows.segment_keys
@@ -134,7 +134,8 @@ class Names:
             elif column < 2:
                 places[column, code] = admitted[column].code(None)
         _recode(names, places)
-        given = dict(zip(("score", "label_score"), self._scores(rows, names[3]), strict=True))
+        score, label_score = self._scores(rows, names[3])
+        given = {"score": score, "label_score": label_score, "join_task": join_task}
         found = np.empty(len(rows), ROW)
         for field in ROW.names or ():
             found[field] = given[field] if field in given else getattr(rows, field)
