@@ -22,6 +22,8 @@ from streams.records import Float64Array, Int32Array, Int64Array, UInt8Array
 FORMAT = 1
 _MOST_ROWS = 1_000_000
 NONE = -1
+AGAIN = -2
+"""`refers_to` of an outcome that replaces nothing, but is not its prediction's first: the one before was withdrawn."""
 
 
 class Kind(IntEnum):
@@ -30,7 +32,7 @@ class Kind(IntEnum):
     PREDICTED = 0
     """A prediction has arrived: features, attributions, latency; no label yet."""
     OUTCOME = 1
-    """A prediction and the label that counts for it. `refers_to` is the row it replaces in place, or -1."""
+    """A prediction and the label that counts for it. `refers_to` is the row it replaces in place, or -1, or AGAIN."""
     RETRACTED = 2
     """Takes back the outcome row `refers_to`; carries every old value."""
     UNLABELLED = 3

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from streams.outcomes import Kind, Rows
+from streams.outcomes import NONE, Kind, Rows
 
 TaskType = Literal["binary", "multiclass", "regression"]
 DECIDED_AT = 1000
@@ -25,7 +25,7 @@ class TaskDecision:
 
     def watch(self, rows: Rows) -> int | None:
         """Look at the next rows. Returns the position of the row that decides, or None; ask no more after that."""
-        at = np.flatnonzero((rows.kind == Kind.OUTCOME) & (rows.refers_to < 0))
+        at = np.flatnonzero((rows.kind == Kind.OUTCOME) & (rows.refers_to == NONE))
         missing = DECIDED_AT - self._outcomes
         decided = len(at) >= missing
         at = at[:missing]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from streams.join.layout import EVENT, FAILED, LABELLED, NOWHERE, Records, Store, joined, rows_at
+from streams.join.layout import EVENT, FAILED, LABELLED, NOWHERE, ONCE, Records, Store, joined, rows_at
 from streams.join.words import ABSENT
-from streams.outcomes import Counter, Kind
+from streams.outcomes import AGAIN, Counter, Kind
 from streams.records import Int32Array, Int64Array
 
 _BEARS_LABEL = np.array([kind in (Kind.OUTCOME, Kind.RETRACTED) for kind in Kind])
@@ -52,6 +52,7 @@ def let_go(store: Store, predictions: Int32Array, labels: Int32Array, on_expiry:
     events["weight"], events["failed"] = held["weight"], (held["status"] & FAILED) > 0
     events["label"] = on_expiry[held["profile"]]
     events["kind"] = np.where(events["label"] == ABSENT, int(Kind.UNLABELLED), int(Kind.OUTCOME))
+    events["refers_to"] = np.where((held["status"] & ONCE) > 0, AGAIN, NOWHERE)
     found = rows_at(store.labels, labels)
     orphans = found[found["met"] == 0]
     unmet = counts(Counter.ORPHAN_LABELS, orphans["profile"], orphans["timestamp"])

@@ -23,6 +23,7 @@ from streams.join.layout import (
     LIVE,
     MUTE,
     NOWHERE,
+    ONCE,
     PREDICTIONS,
     USED,
     NewLabels,
@@ -32,7 +33,7 @@ from streams.join.layout import (
     Store,
 )
 from streams.join.words import ABSENT, WITHDRAWN
-from streams.outcomes import Counter, Kind
+from streams.outcomes import AGAIN, Counter, Kind
 from streams.records import Int32Array
 
 EVENTS_A_MEETING = 3
@@ -119,7 +120,7 @@ def _meet(store: Store, rules: Rules, slot: int, label: int, early: int, events:
         return int(_label(store, slot, label, early, events, at, base))
     if held.status & LABELLED:
         at = _retract(store, slot, events, at)
-        held.status &= ~(LABELLED | EARLY)
+        held.status = (held.status & ~(LABELLED | EARLY)) | ONCE
         return int(_count_label(store, slot, label, events, at, _WITHDRAWN))
     return at
 
@@ -136,7 +137,7 @@ def _retract(store: Store, slot: int, events: Records, at: int) -> int:
 def _label(store: Store, slot: int, label: int, early: int, events: Records, at: int, base: int) -> int:
     held, found = store.predictions[slot], store.labels[label]
     weight = held.weight if np.isnan(found.weight) else found.weight
-    replaces = NOWHERE
+    replaces = AGAIN if held.status & ONCE else NOWHERE
     if held.status & LABELLED:
         if held.label == found.value and held.label_weight == weight:
             return int(_count_label(store, slot, label, events, at, _DUPLICATE_LABELS))
@@ -152,7 +153,7 @@ def _label(store: Store, slot: int, label: int, early: int, events: Records, at:
     _standing(store, slot, events, at)
     events[at].refers_to = replaces
     at += 1
-    if replaces != NOWHERE:
+    if replaces >= 0:
         at = _count_label(store, slot, label, events, at, _CORRECTED)
     return at
 

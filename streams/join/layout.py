@@ -27,6 +27,7 @@ LABELLED = 2
 EARLY = 4
 FAILED = 8
 MUTE = 16  # failed without a prediction: takes no label
+ONCE = 32  # had an outcome that was withdrawn
 
 GONE = 2
 

@@ -15,7 +15,7 @@ from streams.join.held import Held
 from streams.join.journal import Block, in_order, read_block
 from streams.join.kernels import hold_label, hold_prediction
 from streams.join.keys import add_key, find_key, hash_of
-from streams.join.layout import EARLY, LABELLED, NOWHERE, NewLabels, NewPredictions, Rules, Store
+from streams.join.layout import EARLY, LABELLED, NOWHERE, ONCE, NewLabels, NewPredictions, Rules, Store
 from streams.join.profiles import Profiles
 from streams.records import Int32Array, Int64Array, UInt8Array
 
@@ -128,8 +128,9 @@ def _lay_over(store: Store, predictions: _Placed, changed: list[dict[str, Any]])
     rows = rows[known]
     for name in ("label", "label_weight", "label_timestamp", "label_offset", "row"):
         store.predictions[name][rows] = np.concatenate([each[name] for each in changed])[known]
-    status = np.concatenate([each["status"] for each in changed])[known] & (LABELLED | EARLY)
-    store.predictions["status"][rows] = (store.predictions["status"][rows] & ~np.uint8(LABELLED | EARLY)) | status
+    moves = np.uint8(LABELLED | EARLY | ONCE)
+    status = np.concatenate([each["status"] for each in changed])[known] & moves
+    store.predictions["status"][rows] = (store.predictions["status"][rows] & ~moves) | status
 
 
 @numba.njit(cache=True)

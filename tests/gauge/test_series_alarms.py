@@ -12,7 +12,7 @@ import pytest
 
 import detectors
 from streams.gauge.series import Finding, ModelSeries, MonitorChange, SeriesSettings, WatchSettings
-from streams.outcomes import Kind, Rows
+from streams.outcomes import AGAIN, Kind, Rows
 from streams.state import pack, unpack
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -123,9 +123,10 @@ def test_suspects_are_judged_at_the_row_of_the_alarm_and_not_beyond() -> None:
     assert alarm.drift.suspects == ()
 
 
-def test_corrections_and_retractions_do_not_reach_detectors() -> None:
+@pytest.mark.parametrize("refers_to", [5, AGAIN])
+def test_corrections_relabels_and_retractions_do_not_reach_detectors(refers_to: int) -> None:
     rows = traffic(1, 6000, change=4000)
-    rows.refers_to[rows.kind == Kind.OUTCOME] = 5
+    rows.refers_to[rows.kind == Kind.OUTCOME] = refers_to
     assert model_of(PAGE_HINKLEY).apply(rows, 0) == []
     rows.refers_to[:] = -1
     rows.kind[1::2] = Kind.RETRACTED

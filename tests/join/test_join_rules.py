@@ -10,7 +10,7 @@ import pytest
 from join_world import GRACE, HORIZON, LABELS, PREDICTIONS, Row, World, label, prediction, rows_of
 
 from streams.join import ModelJoin
-from streams.outcomes import Tick
+from streams.outcomes import AGAIN, Tick
 from streams.partitioner import partition_of
 
 HOLD = HORIZON + GRACE
@@ -183,7 +183,7 @@ def test_a_label_after_a_withdrawal_is_an_outcome_again_in_a_place_of_its_own() 
     world = World.of()
     world.read([prediction()], [label(1), label(None)])
     (row,) = world.read([], [label(1)])
-    assert (row.kind, row.refers_to) == ("outcome", -1)
+    assert (row.kind, row.refers_to) == ("outcome", AGAIN)
 
 
 def test_numbers_texts_and_truth_values_are_compared_as_classes() -> None:

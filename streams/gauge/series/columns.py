@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from streams.outcomes import Kind, Listed, Rows
+from streams.outcomes import NONE, Kind, Listed, Rows
 from streams.records import Float64Array, Int32Array, Int64Array
 
 
@@ -56,8 +56,8 @@ def columns(listed: Listed, places: Int64Array) -> Iterator[Column]:
 
 
 def first_labels(rows: Rows, places: Int64Array) -> Int64Array:
-    """Those of the places that are outcomes at their first label; corrections do not reach detectors."""
-    found: Int64Array = places[(rows.kind[places] == Kind.OUTCOME) & (rows.refers_to[places] < 0)]
+    """Those of the places that are outcomes at their first label; what comes after it does not reach detectors."""
+    found: Int64Array = places[(rows.kind[places] == Kind.OUTCOME) & (rows.refers_to[places] == NONE)]
     return found
 
 
