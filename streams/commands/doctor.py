@@ -55,7 +55,8 @@ def examine(config: Config, log: Log, now: int) -> Iterator[Finding]:
         yield from _membership_findings(config, log)
         taken = samples(config, layout, reader)
         yield from sample_findings(config, layout, taken, now)
-        yield memory_finding(config, taken)
+        if layout.found[config.topics.predictions] is not None:
+            yield memory_finding(config, taken)
     except LogError as problem:
         yield refusal("a question could not be asked", problem)
     finally:

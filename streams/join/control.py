@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import numpy as np
 
+from schemas import InputError, parse_control
 from streams.decode import Refusal, Strings
 from streams.join.batches import merged
 from streams.join.clock import EventTime, Ticker
@@ -97,7 +98,11 @@ def _payloads(batch: RecordBatch) -> tuple[list[bytes], list[Refusal]]:
             if key is None:
                 refusals.append(Refusal(place, "missing_field", "a control record needs a key", "key"))
             else:
-                payloads.append(msgspec.json.encode(Control(key.decode(), value, offset)))
+                text = key.decode()
+                parse_control(text, value)
+                payloads.append(msgspec.json.encode(Control(text, value, offset)))
         except UnicodeDecodeError:
             refusals.append(Refusal(place, "invalid_utf8", "the key is not UTF-8", "key"))
+        except InputError as problem:
+            refusals.append(Refusal(place, problem.code, problem.message, problem.field))
     return payloads, refusals

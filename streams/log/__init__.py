@@ -23,6 +23,7 @@ from streams.log.base import (
     TopicMissing,
     UnknownOutcome,
     Unreachable,
+    WrongProperty,
     headers_of,
 )
 from streams.log.kafka import KafkaLog
@@ -53,5 +54,6 @@ __all__ = [
     "TopicMissing",
     "UnknownOutcome",
     "Unreachable",
+    "WrongProperty",
     "headers_of",
 ]

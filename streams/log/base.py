@@ -5,6 +5,7 @@ Two implementations keep the same promises and pass the same conformance suite: 
 in one place:
 
     LogError
+    ├── WrongProperty       a property of kafka.client that the client does not take           exit 2
     ├── Unreachable         no broker answers in time                                        exit 3
     ├── Refused             authorization or authentication                                  exit 3
     ├── TopicMissing        a topic that must exist does not                                 exit 3
@@ -32,6 +33,9 @@ class LogError(Exception):
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class WrongProperty(LogError): ...
 
 
 class Unreachable(LogError): ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from streams.log import Fenced, LogError, OffsetOutOfRange, Refused, TopicMissing, Unreachable
+from streams.log import Fenced, LogError, OffsetOutOfRange, Refused, TopicMissing, Unreachable, WrongProperty
 from streams.outcomes import FormatError
 from streams.state import StateError
 
@@ -55,6 +55,7 @@ class StateLost(WorkerError):
 
 _OF_OTHERS: tuple[tuple[type[Exception], Exit], ...] = (
     (Fenced, Exit.FENCED),
+    (WrongProperty, Exit.USAGE),
     (Unreachable, Exit.KAFKA),
     (Refused, Exit.KAFKA),
     (TopicMissing, Exit.KAFKA),

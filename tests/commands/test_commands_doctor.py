@@ -99,6 +99,7 @@ def test_a_missing_input_is_exit_3() -> None:
     found, code = look(log)
     assert any("the input topic predictions does not exist" in text for text in bad(found))
     assert code is Exit.KAFKA
+    assert not any("predictions holds no records" in finding.text for finding in found)
 
 
 @pytest.mark.parametrize(("error", "remedy"), [(Refused("no"), "kafka-acls"), (Unreachable("no answer"), "no answer")])

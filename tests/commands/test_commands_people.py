@@ -66,7 +66,15 @@ def test_an_unreachable_broker_is_exit_3_in_one_sentence(
     result = runner.invoke(app, [*command, "--config", path])
     assert result.exit_code == 3
     assert f"no Kafka broker answers at {NOWHERE}" in result.stderr
+    assert "set kafka.bootstrap_servers" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_client_property_that_kafka_s_client_does_not_know_is_exit_2(tmp_path: Path) -> None:
+    path = config(tmp_path, kafka={"bootstrap_servers": NOWHERE, "client": {"no.such": 1}})
+    result = runner.invoke(app, ["run", "--config", path])
+    assert result.exit_code == 2
+    assert 'streamgauge: kafka.client: No such configuration property: "no.such"' in result.stderr
 
 
 def test_verbose_gives_the_traceback_too(tmp_path: Path) -> None:

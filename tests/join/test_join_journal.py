@@ -193,12 +193,12 @@ def _control(task: ControlTask, keys: list[bytes | None], values: list[bytes | N
 
 def test_control_records_are_copied_in_their_order_into_every_outcomes_partition() -> None:
     task = ControlTask(settings(), 1, 2)
-    step = _control(task, [b"silence/a", b"ack/b"], [b'{"by": "me"}', None])
+    step = _control(task, [b"ack/a", b"ack/b"], [b'{"by": "me"}', None])
     for partition in range(3):
         rows = rows_of(each for each in step.outputs if each.partition == partition)
         assert [row.kind for row in rows] == ["control", "control", "tick"]
         assert [msgspec.json.decode(row.payload, type=Control) for row in rows[:2]] == [
-            Control("silence/a", b'{"by": "me"}', 5),
+            Control("ack/a", b'{"by": "me"}', 5),
             Control("ack/b", None, 6),
         ]
     numbers = [row.number for row in rows_of(step.outputs)]
@@ -212,19 +212,35 @@ def test_the_control_tasks_ticks_never_hold_event_time_back() -> None:
 
 
 def test_a_control_record_whose_key_is_no_text_is_a_dead_letter() -> None:
-    step = _control(ControlTask(settings(), 1, 2), [b"\xff", None, b"ack/b"], [b"{}", b"{}", b"{}"])
+    step = _control(ControlTask(settings(), 1, 2), [b"\xff", None, b"ack/b"], [b"{}", b"{}", b'{"by": "me"}'])
     letters = [json.loads(each.value or b"") for each in step.outputs if each.topic == "dead-letters"]
     assert [letter[2:] for letter in letters] == [[5, "invalid_utf8"], [6, "missing_field"]]
     assert step.counters["control"] == 1
 
 
+def test_a_control_record_that_says_nothing_we_know_is_a_dead_letter_and_not_copied() -> None:
+    keys: list[bytes | None] = [b"silence/a", b"ack", b"mute/a", b"silence/b", b"mute/b"]
+    values: list[bytes | None] = [
+        b'{"matchers": {"modle": "m"}, "starts_at": 0, "ends_at": 1}',
+        b"{}",
+        b"{}",
+        b"no",
+        None,
+    ]
+    step = _control(ControlTask(settings(), 1, 2), keys, values)
+    letters = [json.loads(each.value or b"") for each in step.outputs if each.topic == "dead-letters"]
+    codes = ["out_of_range", "invalid_type", "invalid_type", "invalid_json", "invalid_type"]
+    assert [letter[2:] for letter in letters] == [[5 + i, code] for i, code in enumerate(codes)]
+    assert "control" not in step.counters
+
+
 def test_a_restored_control_task_goes_on_numbering() -> None:
     task = ControlTask(settings(), 1, 2)
-    first = _control(task, [b"ack/a"], [b"{}"])
+    first = _control(task, [b"ack/a"], [b'{"by": "me"}'])
     again = ControlTask(settings(), 1, 2)
     again.restore(first.journal, {CONTROL: first.metadata})
     assert again.positions == {CONTROL: 6}
-    steps = [_control(each, [b"ack/c"], [b"{}"], 2_000) for each in (task, again)]
+    steps = [_control(each, [b"ack/c"], [b'{"by": "me"}'], 2_000) for each in (task, again)]
     assert rows_of(steps[0].outputs) == rows_of(steps[1].outputs)
     assert steps[1].commit == 2
 

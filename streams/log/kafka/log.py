@@ -70,4 +70,7 @@ class KafkaLog:
     def _silence(self, heard: list[KafkaError], last: KafkaError, timeout: float) -> str:
         reasons = [error.str() for error in heard if error.code() != KafkaError._ALL_BROKERS_DOWN]
         reason = reasons[-1] if reasons else last.str()
-        return f"no Kafka broker answers at {self._settings.bootstrap_servers} within {timeout:g} s: {reason}"
+        return (
+            f"no Kafka broker answers at {self._settings.bootstrap_servers} within {timeout:g} s ({reason}): "
+            "set kafka.bootstrap_servers to where Kafka is, or start it"
+        )

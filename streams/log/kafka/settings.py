@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-from streams.log.base import MESSAGE_LIMIT, LogError
+from streams.log.base import MESSAGE_LIMIT, WrongProperty
 
 SESSION_TIMEOUT_MS = 12_000
 TRANSACTION_TIMEOUT_MS = 8_000
@@ -97,4 +97,4 @@ def build(kind: Callable[[dict[str, Any]], Client], properties: dict[str, Any]) 
         return kind(properties)
     except KafkaException as exception:
         error = exception.args[0]
-        raise LogError(f"kafka.client: {error.str()}", error.name()) from exception
+        raise WrongProperty(f"kafka.client: {error.str()}", error.name()) from exception
