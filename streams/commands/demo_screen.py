@@ -1,89 +1,40 @@
 """What the demo shows: metrics as they move, alerts as they come, and at the end what was found against what was
-planted, read back from the alerts topic by a reader of its own (read_committed)."""
+planted, read back from the alerts topic (committed events only)."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-from confluent_kafka import Consumer, TopicPartition
 from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 
+from streams.commands.demo_pipeline import Event, Pipeline
 from streams.commands.demo_service import Service, World
 
 _BARS = "▁▂▃▄▅▆▇█"
-METRIC = b"io.streamgauge.metric.v1"
-
-
-def read_committed(bootstrap: str, group: str) -> Consumer:
-    """A reader to whom only committed records are visible. Java clients must set isolation.level themselves."""
-    return Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": group,
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-        }
-    )
-
-
-def read_all(bootstrap: str, topic: str, timeout: float = 20.0) -> list[dict[str, Any]]:
-    """All committed events of a topic, from its beginning to its end as of now."""
-    consumer = read_committed(bootstrap, "streamgauge-demo-reader")
-    try:
-        partitions = consumer.list_topics(topic, timeout).topics[topic].partitions
-        places = [TopicPartition(topic, partition, 0) for partition in partitions]
-        ends = {place.partition: consumer.get_watermark_offsets(place, timeout)[1] for place in places}
-        consumer.assign(places)
-        found: list[dict[str, Any]] = []
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            message = consumer.poll(0.2)
-            if message is not None and message.error() is None:
-                found.append(orjson.loads(message.value()))
-            if message is None and all(
-                place.offset >= ends[place.partition] or ends[place.partition] == 0
-                for place in consumer.position(places)
-            ):
-                break
-        return found
-    finally:
-        consumer.close()
 
 
 class Watcher:
-    """Follows the metrics and alerts topics for the screen."""
+    """What the metrics and alerts topics have said so far, for the screen."""
 
-    def __init__(self, bootstrap: str, topics: Mapping[str, str]) -> None:
-        self._topics = topics
-        self._consumer = read_committed(bootstrap, "streamgauge-demo-screen")
-        self._consumer.subscribe([topics["metrics"], topics["alerts"]])
+    def __init__(self, alerts_topic: str) -> None:
+        self._alerts_topic = alerts_topic
         self.rolling: dict[str, list[float]] = {}
         self.cumulative: dict[str, Any] = {}
-        self.alerts: list[dict[str, Any]] = []
+        self.alerts: list[Event] = []
         self.armed = 0
 
-    def close(self) -> None:
-        """Stop following."""
-        self._consumer.close()
-
-    def poll(self, timeout: float) -> list[dict[str, Any]]:
-        """Take in what has come; the alerts that are new."""
-        fresh: list[dict[str, Any]] = []
-        for message in self._consumer.consume(500, timeout):
-            if message.error() is not None or message.value() is None:
-                continue
-            event = orjson.loads(message.value())
-            if message.topic() == self._topics["alerts"]:
+    def take(self, events: Sequence[tuple[str, Event]]) -> list[Event]:
+        """Take in what has come, by topic; the alerts that are new."""
+        fresh: list[Event] = []
+        for topic, event in events:
+            if topic == self._alerts_topic:
                 fresh.append(event)
-            elif dict(message.headers() or []).get("ce_type") == METRIC:
+            elif "metrics" in event:
                 self._metric(event)
             elif event["state"] == "armed":
                 self.armed += 1
@@ -193,26 +144,14 @@ class Verdict:
         return suspects[0]["feature"] if suspects else None
 
 
-def drift_alerts(bootstrap: str, topic: str) -> list[Found]:
+def drift_alerts(pipeline: Pipeline, topic: str) -> list[Found]:
     """The drift alerts of the topic, each at its first firing, in the order of the records that tipped them."""
-    first: dict[str, dict[str, Any]] = {}
-    for alert in read_all(bootstrap, topic):
+    first: dict[str, Event] = {}
+    for alert in pipeline.read(topic):
         if alert["kind"] == "drift" and alert["status"] == "firing":
             first.setdefault(alert["episode_id"], alert)
-    found = [Found(alert, _produced_at(bootstrap, alert["cause"])) for alert in first.values()]
+    found = [Found(alert, pipeline.produced_at(alert["cause"])) for alert in first.values()]
     return sorted(found, key=lambda one: one.caused_at)
-
-
-def _produced_at(bootstrap: str, cause: Mapping[str, Any]) -> int:
-    consumer = read_committed(bootstrap, "streamgauge-demo-reader")
-    try:
-        consumer.assign([TopicPartition(cause["topic"], cause["partition"], cause["offset"])])
-        message = consumer.poll(20)
-        if message is None or message.error() is not None:
-            raise LookupError(f"the cause of an alert cannot be read: {dict(cause)}")
-        return int(message.timestamp()[1])
-    finally:
-        consumer.close()
 
 
 def judge(found: list[Found], changed_at: int, feature: str) -> Verdict:
@@ -227,7 +166,7 @@ def judge(found: list[Found], changed_at: int, feature: str) -> Verdict:
 
 def report(verdict: Verdict, world: World, changed_at: int) -> Table:
     """The table at the end."""
-    table = Table(title="found against planted (read back from the alerts topic, read_committed)", expand=True)
+    table = Table(title="found against planted (read back from the alerts topic, committed events only)", expand=True)
     for column in ("planted", "found", ""):
         table.add_column(column)
     at = datetime.fromtimestamp(changed_at / 1000, UTC).strftime("%H:%M:%S")

@@ -1,4 +1,4 @@
-"""The demo's model service: a real scikit-learn model on real data, producing to Kafka as a user's service would.
+"""The demo's model service: a real scikit-learn model on real data, producing events as a user's service would.
 
 It knows nothing of streamgauge but the shape of the events. The data are the Wisconsin diagnostic breast cancer set
 that ships inside scikit-learn (569 samples): half trains the model, rows drawn from the other half are the requests.
@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 import orjson
-from confluent_kafka import Producer
+
+from streams.commands.demo_pipeline import Sender
 
 FEATURES = ("worst area", "worst texture", "worst smoothness", "worst concavity", "worst symmetry", "mean texture")
 SITES = ("north", "south", "east")
@@ -77,10 +78,9 @@ class Diagnosis:
 class Service(threading.Thread):
     """Serves requests at a steady rate and sends predictions at once, labels when they become known."""
 
-    def __init__(self, bootstrap: str, topics: Mapping[str, str], world: World, seed: int) -> None:
+    def __init__(self, sender: Sender, topics: Mapping[str, str], world: World, seed: int) -> None:
         super().__init__(name="demo-service", daemon=True)
-        # Java's partitioner: predictions and labels of one key must meet on the same partition.
-        self._producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 5})
+        self._sender = sender
         self._topics = topics
         self._world = world
         self._over = threading.Event()
@@ -109,8 +109,7 @@ class Service(threading.Thread):
             if due > 0:
                 self._predict(due, changed=now - began >= self._world.change_after, now=now)
             self._tell_labels(now)
-            self._producer.poll(0)
-        self._producer.flush(10)
+        self._sender.flush()
 
     def _predict(self, count: int, *, changed: bool, now: float) -> None:
         rows, truth = self.diagnosis.draw(count)
@@ -134,7 +133,7 @@ class Service(threading.Thread):
                 "segments": {"site": self.diagnosis.site()},
                 "latency_ms": round(latency, 3),
             }
-            self._producer.produce(self._topics["predictions"], orjson.dumps(event), identifier.encode())
+            self._sender.send(self._topics["predictions"], identifier.encode(), orjson.dumps(event))
             label = {"prediction_id": identifier, "label": "malignant" if malignant else "benign"}
             known = now + self.diagnosis.delay(self._world.label_delay)
             heapq.heappush(self._labels, (known, identifier, orjson.dumps(label)))
@@ -143,5 +142,5 @@ class Service(threading.Thread):
     def _tell_labels(self, now: float) -> None:
         while self._labels and self._labels[0][0] <= now:
             _, identifier, label = heapq.heappop(self._labels)
-            self._producer.produce(self._topics["labels"], label, identifier.encode())
+            self._sender.send(self._topics["labels"], identifier.encode(), label)
             self.labelled += 1

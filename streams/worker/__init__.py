@@ -1,11 +1,12 @@
 """The worker: the one loop, in which a stage meets the log; its processes, its HTTP, its topics."""
 
+from streams.worker.clock import SystemClock
 from streams.worker.errors import Exit, KafkaRefuses, Misfit, StateLost, WorkerError, exit_code, sentence
 from streams.worker.gauge_stage import GaugeStage, GaugeTopics
 from streams.worker.join_stage import JoinStage, JoinTopics
 from streams.worker.logs import set_up_logs
 from streams.worker.loop import Worker
-from streams.worker.process import StageName, run_stage
+from streams.worker.process import StageName, make_worker, run_stage
 from streams.worker.settings import WorkerSettings
 from streams.worker.supervisor import Link, supervise
 from streams.worker.telemetry import Telemetry
@@ -24,6 +25,7 @@ __all__ = [
     "Problem",
     "StageName",
     "StateLost",
+    "SystemClock",
     "Telemetry",
     "Worker",
     "WorkerError",
@@ -31,6 +33,7 @@ __all__ = [
     "create_missing",
     "describe",
     "exit_code",
+    "make_worker",
     "missing",
     "prepare",
     "problems",

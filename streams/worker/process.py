@@ -60,6 +60,27 @@ def gauge_stage(config: Config) -> GaugeStage:
     return GaugeStage(topics, config.gauge_group, lambda partition: GaugeTask(settings, partition))
 
 
+def make_worker(
+    name: StageName,
+    config: Config,
+    log: Log,
+    layout: Layout,
+    *,
+    instance: str | None,
+    start: str,
+    beat: Callable[[], None] = lambda: None,
+    warmed_up: Callable[[], None] = lambda: None,
+) -> Worker:
+    """A worker of the stage, not started. `start` is where inputs without committed offsets begin."""
+    stage: Stage = join_stage(config, layout, start) if name == "join" else gauge_stage(config)
+    settings = WorkerSettings(
+        config.kafka.application_id, instance, uuid.uuid4().hex,
+        commit_interval=config.commit_interval / 1000, max_skew=config.max_skew,
+    )  # fmt: skip
+    telemetry = Telemetry(name, config.topics.dead_letters, config.topics.alerts)
+    return Worker(stage, log, settings, SystemClock(), telemetry, beat=beat, warmed_up=warmed_up)
+
+
 def run_stage(
     name: StageName,
     config: Config,
@@ -73,16 +94,11 @@ def run_stage(
 ) -> None:
     """Run a stage until SIGTERM or SIGINT. Raises what ends a worker. `on_listening` gets the port that was bound."""
     start = "latest" if from_now else config.kafka.start
-    stage: Stage = join_stage(config, layout, start) if name == "join" else gauge_stage(config)
-    telemetry = Telemetry(name, config.topics.dead_letters, config.topics.alerts)
     watchdog = Watchdog()
-    settings = WorkerSettings(
-        config.kafka.application_id, instance, uuid.uuid4().hex,
-        commit_interval=config.commit_interval / 1000, max_skew=config.max_skew,
-    )  # fmt: skip
-    worker = Worker(
-        stage, log, settings, SystemClock(), telemetry, beat=watchdog.beat, warmed_up=watchdog.warmed_up
-    )  # fmt: skip
+    worker = make_worker(
+        name, config, log, layout, instance=instance, start=start, beat=watchdog.beat, warmed_up=watchdog.warmed_up
+    )
+    telemetry = worker.telemetry
 
     def ready() -> tuple[bool, str]:
         status = telemetry.status

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from schemas import load_config
-from streams.commands.demo import Names, configuration
+from streams.commands.demo_kafka import configuration
+from streams.commands.demo_pipeline import Names
 from streams.commands.demo_screen import Found, alert_lines, judge, sparkline
 from streams.commands.demo_service import FEATURES, Diagnosis, World
 
