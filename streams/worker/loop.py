@@ -77,7 +77,7 @@ class Worker:
         self._consumer: Consumer | None = None
         self._reader: Reader | None = None
         self._admin: Admin | None = None
-        self._committed_at = clock.steady()
+        self._gathered_at = clock.steady()
         name = settings.instance or settings.member
         self._committer = Committer(
             log,
@@ -243,13 +243,18 @@ class Worker:
         room = self.stage.max_records
         interval = self._settings.commit_interval
         while True:
-            left = self._committed_at + interval - self._clock.steady()
-            # With nothing in hand and no haste, wait a whole interval for the first record.
-            got = self._poll(room, left if left > 0 else 0.0 if parts else interval)
+            left = self._gathered_at + interval - self._clock.steady()
+            got = self._poll(room, max(left, 0.0))
+            if left <= 0 and not parts and not got:
+                # Nothing there and no haste: wait for the first record, alone, since a poll gathers for its whole
+                # time-out where it is not given all it asked for.
+                got = self._poll(1, interval)
             parts += got
             room -= sum(map(len, got))
-            left = self._committed_at + interval - self._clock.steady()
+            left = self._gathered_at + interval - self._clock.steady()
             if self._notes.changed or room <= 0 or left <= 0 or self._stopping is not None:
+                # From here, not from the commit: applying is part of the interval.
+                self._gathered_at = self._clock.steady()
                 return join_batches(parts)
             if not got or self._all_at_end():
                 self._clock.wait(min(left, _GATHER))
@@ -269,7 +274,7 @@ class Worker:
         for batch in batches:
             if len(batch):
                 by_task.setdefault(self.stage.task_of(batch.source), []).append(batch)
-        clock = self._clock.now()
+        clock, began = self._clock.now(), self._clock.steady()
         at_end = frozenset(self._at_end())
         turns: dict[int, Turn] = {}
         for number, held in self._running.items():
@@ -277,10 +282,14 @@ class Worker:
             if mine or held.task.due(clock):
                 moment = Moment(clock, at_end.intersection(held.task.partitions))
                 turns[number] = held.task.turn(mine, self._ends(mine), moment)
+        applied = self._clock.steady()
         if turns:
             self._commit(turns, batches)
         assert self._admin is not None
+        after = self._clock.steady()
         self._upkeep.after_turn(self._running, self.consumer, self._admin, at_end)
+        if turns:
+            self.telemetry.turned(applied - began, self._clock.steady() - after)
 
     def _commit(self, turns: dict[int, Turn], batches: Sequence[RecordBatch]) -> None:
         assert self._group is not None, "commit before an assignment"
@@ -301,7 +310,7 @@ class Worker:
             group=self._group,
             records=sum(map(len, batches)),
         )
-        started = self._committed_at = self._clock.steady()
+        started = self._clock.steady()
         self._committer.commit(transaction, lambda: self._ask(sorted(offsets)))
         for number, turn in turns.items():
             self._running[number].committed.update(turn.offsets)

@@ -66,6 +66,8 @@ class Telemetry:
         self._tasks = gauge("tasks", "Tasks that run on this worker.")
         self._ready = gauge("ready", "1 when all assigned state is restored.")
         self._commit = histogram("commit_seconds", "Time from begin to the end of a transaction.", _COMMIT_BUCKETS)
+        self._apply = histogram("apply_seconds", "Time to apply what was read in one turn.", _COMMIT_BUCKETS)
+        self._upkeep = histogram("upkeep_seconds", "Time for what a turn does beside its work.", _COMMIT_BUCKETS)
         self._restore = histogram("restore_seconds", "Time from assignment to the first poll.", _RESTORE_BUCKETS)
         process = psutil.Process()
         gauge("cpu_seconds", "CPU time of the worker's process.").labels(stage).set_function(
@@ -94,6 +96,11 @@ class Telemetry:
         self._restore.labels(self._stage).observe(seconds)
         for metric in (self._lag, self._watermark, self._held):  # those of tasks that went elsewhere must not linger
             metric.clear()
+
+    def turned(self, apply: float, upkeep: float) -> None:
+        """A turn is over: seconds of applying what was read, and of skew, lag and trimming after the commit."""
+        self._apply.labels(self._stage).observe(apply)
+        self._upkeep.labels(self._stage).observe(upkeep)
 
     def membership_lost(self) -> None:
         """The group went on without us."""

@@ -228,9 +228,11 @@ def commit_figures(service: Service) -> dict[str, dict[str, float]]:
     samples = prometheus(service)
     found = {}
     for stage in ("join", "gauge"):
-        count = total(samples, "streamgauge_commit_seconds_count", stage=stage)
-        seconds = total(samples, "streamgauge_commit_seconds_sum", stage=stage)
-        found[stage] = {"count": count, "mean_ms": 1000 * seconds / count if count else 0.0}
+        found[stage] = {"count": total(samples, "streamgauge_commit_seconds_count", stage=stage)}
+        for phase in ("apply", "commit", "upkeep"):
+            seconds = total(samples, f"streamgauge_{phase}_seconds_sum", stage=stage)
+            count = total(samples, f"streamgauge_{phase}_seconds_count", stage=stage)
+            found[stage][f"{phase}_mean_ms"] = 1000 * seconds / count if count else 0.0
     return found
 
 
