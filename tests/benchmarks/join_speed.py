@@ -1,6 +1,6 @@
 """What the join costs a record, decoding excluded: prints JSON.
 
-    python tests/benchmarks/join_speed.py [--rounds 20]
+    python -m tests.benchmarks.join_speed [--rounds 20]
 
 Each round applies 10,000 predictions and their 10,000 labels (36-byte keys, ten models, five regions, four
 features), and encodes outcomes and journal; at the end the journal is restored from. Decoded columns are made before

@@ -1,6 +1,6 @@
 """Memory for a held prediction: resident size with a million held against with none. Prints JSON.
 
-    python tests/benchmarks/memory_held.py [--held 1000000]
+    python -m tests.benchmarks.memory_held [--held 1000000]
 
 Keys are UUIDs of 36 bytes, each prediction has a key of its own; binary, with score and one segment. Score maps and
 a prediction_id of its own are counted apart: they lie beside the key, 12 bytes a class, 2 bytes and the id. Further
@@ -15,7 +15,7 @@ import json
 
 import numpy as np
 import psutil
-from join_speed import RECORDS, keys_of, predictions_of, prepared_task, records
+from tests.benchmarks.join_speed import RECORDS, keys_of, predictions_of, prepared_task, records
 
 from streams.records import Moment
 

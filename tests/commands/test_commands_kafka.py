@@ -142,8 +142,13 @@ def test_both_stages_run_behind_one_port_and_stop_in_order(application: Applicat
         assert metrics.count("# TYPE streamgauge_input_records_total counter") == 1
         assert 'streamgauge_tasks{stage="join"} 3.0' in metrics
         assert 'streamgauge_tasks{stage="gauge"} 8.0' in metrics
+        refused = application.invoke("topics", "delete", "--yes")
+        assert refused.exit_code == 2 and "stop every instance" in refused.stderr
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+    assert application.invoke("topics", "delete", "--yes").exit_code == 0
+    with running(application) as anew:
+        wait_ready(application, anew)
 
 
 def test_one_stage_alone_runs_under_a_name_and_a_newer_one_of_that_name_ends_it_with_exit_4(

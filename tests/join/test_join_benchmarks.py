@@ -7,23 +7,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+ROOT = Path(__file__).parents[2]
 
 
 def _run(script: str, *arguments: str) -> dict[str, float]:
-    command = [sys.executable, str(BENCHMARKS / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=BENCHMARKS.parents[1])
+    command = [sys.executable, "-m", f"tests.benchmarks.{script}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     told: dict[str, float] = json.loads(done.stdout)
     return told
 
 
 def test_the_benchmark_of_speed_tells_what_a_record_costs_and_how_fast_the_journal_is_restored() -> None:
-    told = _run("join_speed.py", "--rounds", "1")
+    told = _run("join_speed", "--rounds", "1")
     assert told["microseconds_a_record"] > 0
     assert told["restored_records_a_second"] > 0
 
 
 def test_the_benchmark_of_memory_tells_what_a_held_prediction_takes() -> None:
-    told = _run("memory_held.py", "--held", "100000")
+    told = _run("memory_held", "--held", "100000")
     assert told["held"] == 100_000
     assert 0 < told["bytes_a_prediction_without_its_key"] < 250

@@ -406,6 +406,25 @@ def test_topics_are_created_once_described_and_deleted(cluster: AnyCluster, uniq
     cluster.until(lambda: admin.describe([name], PATIENCE)[name] is None)
 
 
+def test_a_group_is_deleted_with_its_offsets_once_it_has_no_members(cluster: AnyCluster, unique: Unique) -> None:
+    source = cluster.topic(unique("t"))
+    group = unique("g")
+    admin = cluster.kept(cluster.log.admin())
+    member = cluster.member(group, [source.topic])
+    cluster.until(lambda: bool(member.owns()), member)
+    producer = cluster.producer(unique("x"))
+    producer.begin()
+    producer.send_offsets({source: at(7)}, member.consumer.group_metadata(), PATIENCE)
+    producer.commit(PATIENCE)
+    with pytest.raises(LogError) as refused:
+        admin.delete_groups([group], PATIENCE)
+    assert refused.value.code == "NON_EMPTY_GROUP"
+    member.consumer.close()
+    admin.delete_groups([group, unique("missing")], PATIENCE)
+    again = cluster.kept(cluster.log.consumer(group, None))
+    assert again.committed([source], PATIENCE)[source] is None
+
+
 def test_an_offset_is_found_by_its_time(cluster: AnyCluster, unique: Unique) -> None:
     source = cluster.topic(unique("t"))
     for i in range(3):
