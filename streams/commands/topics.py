@@ -11,7 +11,7 @@ import typer
 from schemas import Config
 from streams.commands.main import ConfigPath, app, configuration, is_verbose, kafka_of, told_to_people
 from streams.commands.run import CHECK_WITHIN
-from streams.log import Admin
+from streams.log import Admin, LogError
 from streams.worker import Exit, Misfit, create_missing, describe, missing, problems
 
 topics = typer.Typer(help="The topics that streamgauge reads and writes.", no_args_is_help=True)
@@ -77,7 +77,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     outputs: Annotated[bool, typer.Option("--outputs", help="Metrics, alerts and dead letters too.")] = False,
 ) -> None:
-    """Delete the internal topics, and with them all state: the next run starts anew. Inputs are never deleted."""
+    """Delete the internal topics and groups, all state: the next run starts anew. Inputs are never deleted."""
     with told_to_people(verbose=is_verbose(context)):
         loaded = configuration(config)
         names = [loaded.outcomes_topic, loaded.journal_topic, loaded.snapshots_topic]
@@ -86,5 +86,19 @@ def delete(
         if not yes and not typer.confirm(f"Delete {', '.join(names)}?"):
             raise Misfit("nothing was deleted: say yes, or give --yes")
         with _admin(loaded) as admin:
+            _delete_groups(admin, [loaded.join_group, loaded.gauge_group])
             admin.delete_topics(names, CHECK_WITHIN)
         typer.echo(f"deleted {', '.join(names)}")
+
+
+def _delete_groups(admin: Admin, groups: list[str]) -> None:
+    """Before the topics: offsets without the state that goes with them would be state that is lost."""
+    try:
+        admin.delete_groups(groups, CHECK_WITHIN)
+    except LogError as problem:
+        if problem.code != "NON_EMPTY_GROUP":
+            raise
+        raise Misfit(
+            f"streamgauge is still running as {' or '.join(groups)}: stop every instance, then delete again (one that "
+            "was killed counts as running for some 12 s); no topic was deleted"
+        ) from problem

@@ -235,6 +235,11 @@ class Admin(Protocol):
 
     def delete_topics(self, topics: Sequence[str], timeout: float) -> None: ...
 
+    def delete_groups(self, groups: Sequence[str], timeout: float) -> None:
+        """With all they have committed; no error where one is not there. A group that has members is not deleted: a
+        LogError with the code NON_EMPTY_GROUP."""
+        ...
+
     def delete_records_before(self, partition: TopicPartition, offset: int, timeout: float) -> None: ...
 
     def offset_for_time(self, partition: TopicPartition, timestamp: int, timeout: float) -> int:

@@ -20,6 +20,7 @@ Answer = TypeVar("Answer")
 
 _PAUSE = 0.1
 _MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
+_NO_GROUP = frozenset({KafkaError.GROUP_ID_NOT_FOUND})
 
 
 class KafkaAdmin:
@@ -71,6 +72,15 @@ class KafkaAdmin:
                 lambda left, topic=topic: self._client.delete_topics([topic], request_timeout=left)[topic],  # type: ignore[misc]
                 deadline,
                 accept=_MISSING,
+            )
+
+    def delete_groups(self, groups: Sequence[str], timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        for group in groups:
+            self._ask(
+                lambda left, group=group: self._client.delete_consumer_groups([group], request_timeout=left)[group],  # type: ignore[misc]
+                deadline,
+                accept=_NO_GROUP,
             )
 
     def delete_records_before(self, partition: TopicPartition, offset: int, timeout: float) -> None:

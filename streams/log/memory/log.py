@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from streams.log.base import (
+    LogError,
     OffsetOutOfRange,
     TopicInfo,
     TopicMissing,
@@ -142,6 +143,12 @@ class MemoryLog:
         """0 where the topic does not exist."""
         return len(self._topics.get(topic, ()))
 
+    def delete_group(self, group_id: str) -> None:
+        """No error where it is not there."""
+        if self.group(group_id).members:
+            raise LogError(f"{group_id} has members", "NON_EMPTY_GROUP")
+        del self._groups[group_id]
+
     def group(self, group_id: str) -> Group:
         """The group's coordinator."""
         if group_id not in self._groups:
@@ -227,6 +234,11 @@ class MemoryAdmin:
         with self._log.faults.around("admin"):
             for topic in topics:
                 self._log.delete_topic(topic)
+
+    def delete_groups(self, groups: Sequence[str], timeout: float) -> None:
+        with self._log.faults.around("admin"):
+            for group in groups:
+                self._log.delete_group(group)
 
     def delete_records_before(self, partition: TopicPartition, offset: int, timeout: float) -> None:
         with self._log.faults.around("admin"):
