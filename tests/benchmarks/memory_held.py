@@ -15,9 +15,9 @@ import json
 
 import numpy as np
 import psutil
-from tests.benchmarks.join_speed import RECORDS, keys_of, predictions_of, prepared_task, records
 
 from streams.records import Moment
+from tests.benchmarks.join_speed import RECORDS, keys_of, predictions_of, prepared_task, records
 
 KEY_BYTES = 36
 
