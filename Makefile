@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 WORKERS ?= 2
 
-.PHONY: help install check format test demo bench schemas clean
+.PHONY: help install check format test demo bench schemas clean kernels
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -29,6 +29,13 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/python deploy/warm.py
 	@touch $@
 
+# numba looks at a kernel's own file alone, not at what it calls: what is older than its room's newest source goes.
+kernels: install
+	@for room in 'streams/join' 'streams/gauge metrics' 'detectors'; do \
+	  newest=$$(find $$room -name '*.py' -printf '%T@ %p\n' | sort -n | tail -1 | cut -d' ' -f2-); \
+	  find $$room -name '*.nb[ic]' ! -newer "$$newest" -delete; \
+	done
+
 check: install ## lint, format, types, layers, deployment files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,13 +49,13 @@ format: install ## let ruff put things right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: install ## every test, those against a real Apache Kafka too
+test: kernels ## every test, those against a real Apache Kafka too
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
-demo: install ## see it alive: a real model, a planted change, the alert
+demo: kernels ## see it alive: a real model, a planted change, the alert
 	$(BIN)/streamgauge demo
 
-bench: install ## throughput and latency against the ceiling, in one run
+bench: kernels ## throughput and latency against the ceiling, in one run
 	$(BIN)/python -m tests.benchmarks.pipeline
 
 schemas: install ## write JSON Schema and AsyncAPI from the models
