@@ -95,10 +95,12 @@ class ModelGauge:
                 made += self._records(self._alerts.drift(told.drift, now.clock), now.clock)
             else:
                 made.append(self._monitor(told, now.clock))
-        for condition in (*map(_overflow, self._series.overflows), *self._strays.tick(now.clock)):
+        windows = self._windows.overflow()
+        beyond = dict.fromkeys([*self._series.overflows, *(name for name in windows if windows[name])])
+        for condition in (*map(_overflow, beyond), *self._strays.tick(now.clock)):
             made += self._records(self._alerts.condition(condition, now.clock), now.clock)
         made += self._records(self._alerts.tick(now.clock, now.watermark, now.caught_up), now.clock)
-        self.changed = self.changed or bool(made)
+        self.changed = True  # time moves more than what is published: what was looked at, silences, what is sealed
         return made
 
     def control(self, control: Control, clock: int) -> list[OutputRecord]:
@@ -183,6 +185,9 @@ class ModelGauge:
                 self._decision = None
             else:
                 self._decision.restore(tree["decision"])
+        task = self._settings.config.model(self.name).task
+        if task != "auto":  # it may not have been so when the snapshot was made
+            self._decide(task)
 
 
 def _by_version(rows: Rows) -> list[tuple[str | None, str | None, Int64Array]]:

@@ -58,6 +58,7 @@ class Patience:
     first_pause: float = 0.05
     longest_pause: float = 5.0
     failures: int = 5
+    markers: float = 5.0  # how long one partition of a transaction may show later than another
 
 
 @dataclass(frozen=True, slots=True)

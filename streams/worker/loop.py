@@ -31,7 +31,7 @@ from streams.worker.assignment import Held, RebalanceNotes, complete_tasks
 from streams.worker.batches import join_batches
 from streams.worker.clock import Clock
 from streams.worker.commit import Committer, PauseIterator, Transaction
-from streams.worker.errors import KafkaRefuses
+from streams.worker.errors import KafkaRefuses, StateLost
 from streams.worker.settings import WorkerSettings
 from streams.worker.stage import Library, MaybeOffsets, Stage, Turn
 from streams.worker.stop_at import StopAt
@@ -208,9 +208,18 @@ class Worker:
         assert self._reader is not None and self._admin is not None, "restore before start"
         ours = {partition: committed.get(partition) for partition in self.stage.partitions_of(number)}
         library = Library(self._reader, self._admin, self._breathe)
+        until = self._clock.steady() + self._settings.patience.markers
         for pause in self._pauses():
             try:
                 return Held(self.stage.open(number, ours, library), ours)
+            except StateLost as problem:
+                # The markers of one transaction reach its partitions one after the other (KIP-98): the group's offsets
+                # may be of a commit whose journal or snapshot cannot be seen yet.
+                if self._clock.steady() >= until:
+                    raise
+                _log.info("state_does_not_fit_yet", task=number, problem=str(problem))
+                pause()
+                self._breathe()
             except (Retriable, Unreachable) as problem:
                 _log.warning("restore_interrupted", task=number, problem=str(problem), code=problem.code)
                 pause()

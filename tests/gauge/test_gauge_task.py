@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import orjson
 import pytest
@@ -16,11 +17,11 @@ from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from schemas import AlertEvent, Config, MetricEvent, MonitorEvent
 from streams.gauge import GaugeSettings, GaugeTask
-from streams.outcomes import Kind, decode
+from streams.outcomes import Kind, Rows, Tick, concatenate, decode, encode
 from streams.records import OutputRecord
 
 sys.path.insert(0, str(Path(__file__).parent))
-from gauge_traffic import START, Traffic, batch
+from gauge_traffic import CODE, START, STRINGS, Traffic, batch
 
 SETTINGS = GaugeSettings.from_config(Config())
 
@@ -134,7 +135,6 @@ def _late_ticks(messages: list[bytes]) -> list[bytes]:
     """Ticks only, until the clock has moved on far enough for everything to be emitted."""
     traffic = Traffic(seed=0)
     traffic.clock = START + 10 * 60 * 1000
-    from streams.outcomes import encode
 
     return [encode(traffic.tick(0), 0, 0) for _ in range(3)]
 
@@ -174,3 +174,94 @@ def test_a_planted_change_fires_with_the_record_that_tipped_it_and_the_feature_f
         assert alert["severity"] == "critical"
         assert "error rate rose" in alert["summary"]
     assert all(np.int64(alert["cause"]["offset"]) % 1_000_000 >= shift for alert in alerts if alert["cause"])
+
+
+def _slowly_labelled() -> list[bytes]:
+    """Six hours of predictions, most of them labelled hours later, then quiet: one tick every five seconds."""
+    traffic, random = Traffic(seed=1), np.random.default_rng(0)
+    messages: list[bytes] = []
+    waiting: list[Rows] = []
+
+    def tick(clock: int) -> Rows:
+        rows = Rows.blank(1, STRINGS, ("region",))
+        rows.kind[:] = Kind.TICK
+        rows.payloads = {0: msgspec.json.encode(Tick(0, 1, clock - 60_000, False, True, clock))}
+        return rows
+
+    clock = START
+    for i in range(360):
+        predicted = traffic.predicted(4)
+        predicted.timestamp = START + i * 60_000 + np.arange(4) * 1000
+        predicted.model[:] = CODE["fraud"]
+        outcomes = traffic.outcomes(predicted)
+        outcomes.label_timestamp = outcomes.timestamp + random.exponential(3_600_000, 4).astype(np.int64)
+        waiting += [outcomes.take(np.array([k])) for k in range(4) if random.random() < 0.8]
+        clock += 60_000
+        come = [row for row in waiting if row.label_timestamp[0] <= clock]
+        waiting = [row for row in waiting if row.label_timestamp[0] > clock]
+        messages.append(encode(concatenate([predicted, *come, tick(clock)]), 0, i))
+    for i in range(1300):
+        clock += 5_000
+        messages.append(encode(tick(clock), 0, i))
+    return messages
+
+
+def test_a_cut_made_in_a_long_quiet_loses_nothing_that_time_alone_decides() -> None:
+    windows = {"tumbling": ["1h"], "rolling": [], "cumulative": False}
+    settings = GaugeSettings.from_config(Config.model_validate({"defaults": {"windows": windows, "detectors": []}}))
+    messages = _slowly_labelled()
+    task = GaugeTask(settings, 0)
+    newest: dict[bytes | None, bytes | None] = {}
+    cuts: list[tuple[int, dict[bytes | None, bytes | None]]] = []
+    published = []
+    for i, message in enumerate(messages):
+        published.append(task.apply(batch([message], i)).outputs)
+        if task.snapshot_due():
+            newest |= {record.key: record.value for record in task.snapshot(i + 1)}
+            cuts.append((i + 1, dict(newest)))
+    late = [i for i, outputs in enumerate(published) if outputs and i > 500]
+    assert late, "nothing is decided in the quiet: this shows nothing"
+    compared = 0
+    for start, records in cuts:
+        if any(start < at <= start + 60 for at in late):
+            restored = GaugeTask(settings, 0)
+            assert restored.restore(records.items()) == start
+            made = [restored.apply(batch([messages[i]], i)).outputs for i in range(start, len(messages))]
+            assert made == published[start:]
+            compared += 1
+    assert compared > 3
+
+
+def _restarted(before: dict[str, Any], after: dict[str, Any], rounds: int = 60) -> list[dict[str, Any]]:
+    """The metric events of a task that was restarted with another configuration, from after the restart."""
+    messages = Traffic(seed=8).messages(2 * rounds)
+    first = GaugeTask(GaugeSettings.from_config(Config.model_validate({"defaults": before})), 0)
+    first.apply(batch(messages[: 2 * rounds], 0))
+    second = GaugeTask(GaugeSettings.from_config(Config.model_validate({"defaults": after})), 0)
+    second.restore((record.key, record.value) for record in first.snapshot(2 * rounds))
+    outputs = second.apply(batch(messages[2 * rounds :], 2 * rounds)).outputs
+    values = [orjson.loads(record.value or b"") for record in outputs]
+    return [value for value in values if "revision" in value and value["counts"]["outcomes"]] + [
+        value for value in values if "detector" in value and value.get("subject") == "error"
+    ]
+
+
+@pytest.mark.parametrize("after", [{"windows": {"rolling": [500]}}, {"segments": []}, {"task": "binary"}])
+def test_a_changed_configuration_keeps_what_was_decided(after: dict[str, Any]) -> None:
+    events = _restarted({}, after)
+    metrics = [event for event in events if "revision" in event]
+    assert metrics
+    assert all("accuracy" in event["metrics"] for event in metrics)
+
+
+def test_a_task_configured_before_it_was_decided_is_watched_for_errors() -> None:
+    events = _restarted({}, {"task": "binary"}, rounds=10)  # fewer than 1,000 outcomes
+    assert any(event.get("subject") == "error" for event in events)
+
+
+def test_more_segments_than_the_limit_are_told_of() -> None:
+    settings = GaugeSettings.from_config(Config.model_validate({"limits": {"segments_per_key": 1}}))
+    outputs = GaugeTask(settings, 0).apply(batch(Traffic(seed=1).messages(10), 0)).outputs
+    alerts = [orjson.loads(record.value or b"") for record in outputs if record.topic == "alerts"]
+    assert {alert["rule"] for alert in alerts} == {"limits/segments_per_key"}
+    assert {alert["kind"] for alert in alerts} == {"data_quality"}

@@ -48,7 +48,12 @@ class ModelSeries:
 
     def decide(self, task: Task) -> None:
         """Settle what kind of task this is; the outcomes that waited for it are looked at now. What they lead to is
-        told at the next tick, with row -1."""
+        told at the next tick, with row -1. Where it was another kind before, its errors are forgotten."""
+        if self._task not in (None, task):
+            for group in self._groups.values():
+                group.has_errors = False
+                for subject in _ERRORS:
+                    group.subjects.pop(subject, None)
         self._task = task
         found: list[Finding] = []
         for group in self._groups.values():

@@ -379,6 +379,7 @@ class ModelWindows:
         self._revision_base = tree["revision_base"]
         if tree["shape"] != self._shape():
             self._revision_base += int(tree["store"]["windows"]["revision"].max(initial=0))
+            self.task = self._settings.task or tree["task"]  # what was decided stays decided
             return
         self.task = tree["task"]
         self._names.restore(tree["names"])
