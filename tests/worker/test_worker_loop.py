@@ -517,3 +517,25 @@ def test_a_stop_that_kafka_does_not_let_finish_gives_up_after_a_while_and_loses_
     rig.log.faults = type(rig.log.faults)()
     rig.settle(rig.join())
     rig.check_exactly_once()
+
+
+def test_state_that_does_not_fit_yet_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    first = rig.join()
+    rig.send(8)
+    rig.settle(first)
+    first.close()
+    rig.send(4)
+    second = rig.join()
+    whole, tries = second.stage.open, []
+
+    def markers_come_late(task: int, committed: object, library: object) -> object:
+        tries.append(task)
+        if tries.count(task) < 3:
+            raise StateLost("the journal is behind the group's offsets")
+        return whole(task, committed, library)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(second.stage, "open", markers_come_late)
+    rig.settle(second)
+    rig.check_exactly_once()
+    assert min(tries.count(task) for task in set(tries)) == 3
