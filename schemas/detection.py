@@ -55,19 +55,19 @@ METRICS: tuple[str, ...] = get_args(Metric)
 def _subject(value: str) -> str:
     family, dot, name = value.partition(".")
     whole = {"error", "residual", "score", "features", "attributions"}
-    if (not dot and family in whole) or (name and family in {"features", "attributions", "service"}):
+    if (not dot and family in whole) or (name and family in {"features", "attributions"}) or value == "service.latency":
         return value
     raise PydanticCustomError(
         "subject",
         "must be error, residual, score, features, attributions, features.<name>, attributions.<name> "
-        "or service.<name>",
+        "or service.latency",
     )
 
 
 class _Detector(Section):
     on: Annotated[str, AfterValidator(_subject)]
     """What is watched: error, residual, score, features, attributions, features.<name>, attributions.<name>,
-    service.<name>."""
+    service.latency."""
     severity: Severity = "warning"
     """Severity of the alert."""
     min_effect: float | None = Field(default=None, gt=0)
