@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from math import e, exp, log
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 import detectors
 from streams.alerts import Suspect
@@ -51,7 +51,10 @@ def _evidence(series: Series, window: int) -> tuple[float, Suspect] | None:
         if freedom < 1:
             return None
         # the reference's own error, to first order
-        log_p = several + float(stats.chi2.logsf(statistic / (1.0 + len(recent) / len(reference)), freedom))
+        scaled = statistic / (1.0 + len(recent) / len(reference))
+        tail = float(special.chdtrc(freedom, scaled))
+        # beyond what a float holds, the tail's exponent
+        log_p = several + (log(tail) if tail > 0.0 else -scaled / 2.0)
         return log_p, Suspect(name, "chi_squared", statistic, min(1.0, exp(log_p)), None)
     statistic = detectors.ks_distance(recent, reference)
     log_p = several + log(e) - 2.0 * statistic**2 * len(recent) * len(reference) / (len(recent) + len(reference))
