@@ -100,9 +100,13 @@ class Base:
 
     def read(self, partition: TopicPartition, start: int = 0) -> list[bytes | None]:
         """All committed values of a partition."""
+        self.settle(partition)
         reader = self.kept(self.log.reader())
         _, end = reader.bounds(partition, PATIENCE)
         return [v for batch in reader.read(partition, start, end, PATIENCE) for v in batch.values]
+
+    def settle(self, partition: TopicPartition) -> None:
+        """Wait until what was committed can be seen."""
 
     def kept(self, client: Any) -> Any:
         """The client, closed when the test is over."""
@@ -167,6 +171,11 @@ class KafkaCluster(Base):
         }
         self.log: KafkaLog = KafkaLog(bootstrap_servers, tuned)
         self._plain = confluent_kafka.Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0, "log_level": 2})
+        self._client = dict(client or {})
+
+    def _uncommitted(self) -> confluent_kafka.Consumer:
+        settings = {"bootstrap.servers": self.bootstrap_servers, "group.id": "ends", "log_level": 2, **self._client}
+        return confluent_kafka.Consumer({**settings, "isolation.level": "read_uncommitted"})
 
     def append(
         self,
@@ -184,6 +193,16 @@ class KafkaCluster(Base):
         )
         assert self._plain.flush(PATIENCE) == 0
         return found[0]
+
+    def settle(self, partition: TopicPartition) -> None:
+        """A commit is answered before its markers are written: wait for them, a second at most, as a transaction may
+        be open on purpose."""
+        reader, everything = self.kept(self.log.reader()), self.kept(self._uncommitted())
+        place = confluent_kafka.TopicPartition(*partition)
+        deadline = time.monotonic() + 1.0
+        while time.monotonic() < deadline:
+            if reader.bounds(partition, PATIENCE)[1] == everything.get_watermark_offsets(place, PATIENCE)[1]:
+                return
 
     def until(self, condition: Callable[[], bool], *members: Member) -> None:
         """Let the members poll in turns until the condition holds."""

@@ -123,6 +123,7 @@ def test_the_markers_of_transactions_take_offsets_that_nobody_sees(cluster: AnyC
         producer.begin()
         producer.produce(OutputRecord(source.topic, None, value, 0))
         producer.commit(PATIENCE)
+    cluster.settle(source)
     cluster.append(source.topic, b"c")
     member = cluster.member(unique("g"), [source.topic])
     cluster.until(lambda: len(member.values()) == 3, member)
