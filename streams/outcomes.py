@@ -165,6 +165,10 @@ class Rows:
         segments = np.full((len(segment_keys), n), NONE, np.int32)
         return cls(strings, segment_keys, **columns, segments=segments)
 
+    def text(self, code: int) -> str | None:
+        """The string of a code; None for -1."""
+        return self.strings[code] if code >= 0 else None
+
     def take(self, index: Int64Array) -> Rows:
         """The rows of `index`, in its order; the table of strings is shared."""
         columns: dict[str, Any] = {name: getattr(self, name)[index] for name in (*_INT64, *_FLOAT64, *_CODES, *_UINT8)}

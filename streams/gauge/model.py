@@ -195,13 +195,9 @@ def _by_version(rows: Rows) -> list[tuple[str | None, str | None, Int64Array]]:
     pairs = rows.version.astype(np.int64) * (len(rows.strings) + 1) + rows.variant
     found, first, which = np.unique(pairs, return_index=True, return_inverse=True)
     return [
-        (_text(rows, rows.version[first[k]]), _text(rows, rows.variant[first[k]]), np.flatnonzero(which == k))
+        (rows.text(rows.version[first[k]]), rows.text(rows.variant[first[k]]), np.flatnonzero(which == k))
         for k in sorted(range(len(found)), key=lambda k: int(first[k]))
     ]
-
-
-def _text(rows: Rows, code: int) -> str | None:
-    return rows.strings[code] if code >= 0 else None
 
 
 def _figures(view: WindowView) -> WindowFigures:

@@ -71,7 +71,7 @@ class ModelSeries:
         self._rows += len(rows)
         parts: dict[int, tuple[Group, list[Int64Array]]] = {}
         for version, variant, places in groups(rows):
-            group = self._admit(_text(rows, version), _text(rows, variant), first + int(places[0]))
+            group = self._admit(rows.text(version), rows.text(variant), first + int(places[0]))
             parts.setdefault(group.born, (group, []))[1].append(places)
         work: list[tuple[Group, list[tuple[Series, Lane]], Feed | None]] = []
         # whoever is born in these rows must be known before anything in them is decided; then, the oldest first
@@ -322,10 +322,6 @@ class ModelSeries:
 
 def _place(finding: Finding) -> tuple[int, str, str]:
     return finding.row, finding.drift.subject, finding.drift.rule
-
-
-def _text(rows: Rows, code: int) -> str | None:
-    return rows.strings[code] if code >= 0 else None
 
 
 def _bare(places: Int64Array, rows: Rows, first: int, partitions: Int64Array) -> Lane:
