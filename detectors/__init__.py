@@ -5,32 +5,24 @@
     data = detector.snapshot()        # bytes; restore(data) goes on as if it had never stopped
 
 Thresholds can come from a false-alarm budget instead of by hand: see `calibrate`.
+
+Rooms: `mean` (changes of a level), `distribution` (changes of a shape or of categories), `multivariate` (rows of
+several features), `calibration` (parameters from a budget), `evaluation` (false alarms and delays, measured).
 """
 
-from detectors.adwin import Adwin, AdwinParams
-from detectors.budget import Calibration, Kind, Uncalibrated, calibrate, lag_one_autocorrelation
+from detectors.calibration import Calibration, Kind, Uncalibrated, calibrate, lag_one_autocorrelation
 from detectors.catalogue import build, catalog, restore
-from detectors.chi_squared import ChiSquared, ChiSquaredParams, pearson, total_variation
 from detectors.detector import Detector, ParameterError
-from detectors.page_hinkley import PageHinkley, PageHinkleyParams
+from detectors.distribution import ks_bound, ks_distance, ks_distance_at, pearson, total_variation
 from detectors.snapshot import SnapshotError
-from detectors.windowed_ks import WindowedKS, WindowedKSParams, ks_bound, ks_distance, ks_distance_at
 
 __all__ = [
-    "Adwin",
-    "AdwinParams",
     "Calibration",
-    "ChiSquared",
-    "ChiSquaredParams",
     "Detector",
     "Kind",
-    "PageHinkley",
-    "PageHinkleyParams",
     "ParameterError",
     "SnapshotError",
     "Uncalibrated",
-    "WindowedKS",
-    "WindowedKSParams",
     "build",
     "calibrate",
     "catalog",

@@ -1,27 +1,35 @@
-"""The catalogue: detectors by name."""
+"""The catalogue: detectors by name. An algorithm's module is imported when one of its kind is first built."""
 
 from __future__ import annotations
 
+from dataclasses import fields
+from importlib import import_module
 from typing import Any
 
-from detectors.adwin import Adwin, AdwinParams
-from detectors.chi_squared import ChiSquared, ChiSquaredParams
 from detectors.detector import Detector, ParameterError
-from detectors.page_hinkley import PageHinkley, PageHinkleyParams
 from detectors.snapshot import SnapshotError, decode
-from detectors.windowed_ks import WindowedKS, WindowedKSParams
 
-_CATALOGUE: dict[str, tuple[Any, Any]] = {
-    "adwin": (Adwin, AdwinParams),
-    "chi_squared": (ChiSquared, ChiSquaredParams),
-    "page_hinkley": (PageHinkley, PageHinkleyParams),
-    "windowed_ks": (WindowedKS, WindowedKSParams),
+_CATALOGUE: dict[str, tuple[str, str]] = {
+    "adwin": ("mean.adwin", "Adwin"),
+    "chi_squared": ("distribution.chi_squared", "ChiSquared"),
+    "page_hinkley": ("mean.page_hinkley", "PageHinkley"),
+    "windowed_ks": ("distribution.windowed_ks", "WindowedKS"),
 }
+"""Where each is: module, class."""
 
 
 def catalog() -> list[str]:
     """The names that `build` knows."""
     return list(_CATALOGUE)
+
+
+def find(name: str) -> type[Detector]:
+    """The class of a detector. Raises ParameterError for an unknown name."""
+    if name not in _CATALOGUE:
+        raise ParameterError(f"no detector is called {name!r}; there are {', '.join(catalog())}")
+    module, kind = _CATALOGUE[name]
+    found: type[Detector] = getattr(import_module(f"detectors.{module}"), kind)
+    return found
 
 
 def build(name: str, **params: Any) -> Detector:
@@ -30,16 +38,13 @@ def build(name: str, **params: Any) -> Detector:
     >>> build("page_hinkley", threshold=20.0).update(0.5)
     False
     """
-    if name not in _CATALOGUE:
-        raise ParameterError(f"no detector is called {name!r}; there are {', '.join(catalog())}")
-    detector, parameters = _CATALOGUE[name]
+    detector = find(name)
     try:
-        chosen = parameters(**params)
+        chosen = detector.parameters(**params)
     except TypeError as problem:
-        known = ", ".join(parameters.__dataclass_fields__)
+        known = ", ".join(field.name for field in fields(detector.parameters))
         raise ParameterError(f"{name} takes the parameters {known} ({problem})") from problem
-    built: Detector = detector(chosen)
-    return built
+    return detector(chosen)
 
 
 def restore(data: bytes) -> Detector:

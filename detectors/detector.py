@@ -25,6 +25,10 @@ SEEN, IGNORED, ALARMED, SINCE = 0, 1, 2, 3
 """Places in `counts`: values used and left out since birth, whether the last value alarmed, values since the change."""
 
 
+OBJECTS = 4096
+"""Bytes of a detector beside its arrays' contents: the objects themselves."""
+
+
 class ParameterError(ValueError):
     """A parameter that a detector cannot work with; the message says which and what it must be."""
 
@@ -56,6 +60,8 @@ class Detector(ABC):
     """A change detector over one series of values. NaN and infinite values are counted in `ignored`, and skipped."""
 
     name: ClassVar[str]
+    parameters: ClassVar[type[Any]]
+    """The frozen dataclass of its parameters."""
     params: Any
     counts: Int64Array
     """Length 8: seen, ignored, alarmed, since; the rest is the algorithm's own."""
@@ -88,6 +94,11 @@ class Detector(ABC):
     @abstractmethod
     def threshold(self) -> float:
         """What the statistic must exceed for an alarm."""
+
+    @property
+    @abstractmethod
+    def memory(self) -> int:
+        """The most bytes it will ever hold, parameters included, whatever it is fed."""
 
     def prime(self, reference: Values) -> None:
         """Learn from a healthy sample without alarming. Where the reference is a parameter, a fresh start."""

@@ -20,7 +20,7 @@ VERSION = 1
 _MAGIC = b"SGDT"
 _HEAD = struct.Struct(">4sHI")
 _LENGTH = struct.Struct(">I")
-_DTYPES = ("<f8", "<i8", "<i4")
+_DTYPES = ("<f8", "<i8", "<i4", "<u8", "|u1")
 
 
 class SnapshotError(ValueError):

@@ -10,6 +10,7 @@ from river import drift
 from scipy import stats
 
 import detectors
+from detectors.distribution.chi_squared import ChiSquared, ChiSquaredParams
 
 SHAPES = ("bernoulli", "normal", "lognormal", "constant", "steps", "huge")
 
@@ -63,7 +64,7 @@ def test_adwin_alarms_are_rivers(
 
 def test_adwin_keeps_rivers_window_over_a_long_stream() -> None:
     values = values_of("bernoulli", 11, 60_000)
-    ours, theirs = detectors.Adwin(detectors.AdwinParams(delta=1e-6)), drift.ADWIN(delta=1e-6)
+    ours, theirs = detectors.build("adwin", delta=1e-6), drift.ADWIN(delta=1e-6)
     assert ours.update_many(values).tolist() == river_alarms(theirs, values)
     assert ours.width == theirs.width
     assert ours.estimation == theirs.estimation
@@ -129,7 +130,7 @@ def test_the_chi_squared_statistic_is_scipys(seed: int, categories: int, window:
     rng = np.random.default_rng(seed)
     reference = rng.integers(categories, size=300).astype(float)
     values = rng.integers(categories + 2, size=window + 150).astype(float)  # two that the reference never showed
-    detector = detectors.ChiSquared(detectors.ChiSquaredParams(reference=reference, window=window, threshold=1e12))
+    detector = ChiSquared(ChiSquaredParams(reference=reference, window=window, threshold=1e12))
     assert detector.proportions.sum() == pytest.approx(1.0)
     for i, value in enumerate(values):
         detector.update(value)

@@ -11,7 +11,19 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from detectors.detector import ALARMED, IGNORED, SEEN, SINCE, Detector, Float64Array, Int64Array, State, Values, demand
+from detectors.detector import (
+    ALARMED,
+    IGNORED,
+    OBJECTS,
+    SEEN,
+    SINCE,
+    Detector,
+    Float64Array,
+    Int64Array,
+    State,
+    Values,
+    demand,
+)
 from detectors.detector import as_values as _as_values
 from detectors.snapshot import SnapshotError
 
@@ -62,6 +74,7 @@ class Adwin(Detector):
     """
 
     name: ClassVar[str] = "adwin"
+    parameters: ClassVar[type[AdwinParams]] = AdwinParams
 
     def __init__(self, params: AdwinParams) -> None:
         self.params: AdwinParams = params
@@ -116,6 +129,10 @@ class Adwin(Detector):
     def estimation(self) -> float:
         """The mean of the window; 0 where it is empty."""
         return float(self._sums[_TOTAL] / self._sums[_WIDTH]) if self._sums[_WIDTH] else 0.0
+
+    @property
+    def memory(self) -> int:
+        return OBJECTS + 16 * _LEVELS * (self.params.max_buckets + 2)
 
     def state(self) -> State:
         return {

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from detectors.detector import (
     ALARMED,
     IGNORED,
+    OBJECTS,
     SEEN,
     SINCE,
     Detector,
@@ -74,6 +75,7 @@ class WindowedKS(Detector):
     """
 
     name: ClassVar[str] = "windowed_ks"
+    parameters: ClassVar[type[WindowedKSParams]] = WindowedKSParams
 
     def __init__(self, params: WindowedKSParams) -> None:
         self.params: WindowedKSParams = params
@@ -129,6 +131,11 @@ class WindowedKS(Detector):
     @property
     def threshold(self) -> float:
         return self.params.threshold
+
+    @property
+    def memory(self) -> int:
+        size = np.asarray(self.params.reference).nbytes
+        return OBJECTS + 5 * size + 16 * self.params.window + 8 * _GUIDE
 
     def state(self) -> State:
         counts = self.counts.copy()

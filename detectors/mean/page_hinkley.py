@@ -14,6 +14,7 @@ import numpy.typing as npt
 from detectors.detector import (
     ALARMED,
     IGNORED,
+    OBJECTS,
     SEEN,
     SINCE,
     Detector,
@@ -72,6 +73,7 @@ class PageHinkley(Detector):
     """
 
     name: ClassVar[str] = "page_hinkley"
+    parameters: ClassVar[type[PageHinkleyParams]] = PageHinkleyParams
 
     def __init__(self, params: PageHinkleyParams) -> None:
         self.params: PageHinkleyParams = params
@@ -103,6 +105,10 @@ class PageHinkley(Detector):
     @property
     def threshold(self) -> float:
         return self.params.threshold
+
+    @property
+    def memory(self) -> int:
+        return OBJECTS
 
     def state(self) -> State:
         return {"counts": self.counts, "sums": self._sums}

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from detectors.detector import (
     ALARMED,
     IGNORED,
+    OBJECTS,
     SEEN,
     SINCE,
     Detector,
@@ -75,6 +76,7 @@ class ChiSquared(Detector):
     """
 
     name: ClassVar[str] = "chi_squared"
+    parameters: ClassVar[type[ChiSquaredParams]] = ChiSquaredParams
 
     def __init__(self, params: ChiSquaredParams) -> None:
         self.params: ChiSquaredParams = params
@@ -125,6 +127,10 @@ class ChiSquared(Detector):
     @property
     def threshold(self) -> float:
         return self.params.threshold
+
+    @property
+    def memory(self) -> int:
+        return OBJECTS + 16 * self.params.window + 32 * len(self.proportions) + np.asarray(self.params.reference).nbytes
 
     def state(self) -> State:
         return {"counts": self.counts, "ring": self._ring, "sum": self._sum}

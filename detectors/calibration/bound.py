@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from detectors.chi_squared import LEAST, cells
 from detectors.detector import Float64Array, ParameterError, Values, as_values
-from detectors.windowed_ks import ks_bound, ks_distance_at
+from detectors.distribution.chi_squared import LEAST, cells
+from detectors.distribution.windowed_ks import ks_bound, ks_distance_at
 
 Kind = Literal["binary", "numeric", "categories"]
 """What the values are: 0/1, numbers, or categories coded as numbers."""

@@ -1,0 +1,1 @@
+"""Detectors over rows of several features."""
