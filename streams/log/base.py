@@ -11,6 +11,8 @@ in one place:
     ├── TopicMissing        a topic that must exist does not                                 exit 3
     ├── OffsetOutOfRange    the records at a position are gone, or never were                exit 5
     ├── Fenced              a newer instance took our name                                   exit 4
+    │   └── ProducerFenced  another producer, or the time-out, took the transactional id: a new one; the group says
+    │                       who has the name
     ├── MembershipLost      this member is no longer in its group: abort, drop, rejoin
     ├── Retriable           the same call again
     ├── Abortable           abort, then the same outputs and offsets again
@@ -51,6 +53,9 @@ class OffsetOutOfRange(LogError): ...
 
 
 class Fenced(LogError): ...
+
+
+class ProducerFenced(Fenced): ...
 
 
 class MembershipLost(LogError): ...

@@ -4,15 +4,19 @@
     2. retriable            the same call again, with back-off
        abortable            abort until done, then the same outputs and offsets again
        unknown outcome,     a new producer; init_transactions completes or aborts what was open; then a stable read of
-       fatal, unreachable   the committed offsets: ours, so it was applied; those before, so it was not: send again;
-                            others, so somebody else went on in our place: membership lost
+       fatal, unreachable,  the committed offsets: ours, so it was applied; those before, so it was not: send again;
+       producer fenced      others, so somebody else went on in our place: the offsets once more, for the coordinator
+                            to say as what we are lost
        membership lost      abort, and let the loop drop the tasks and rejoin
        fenced, refused      the end of this worker
     3. the same transaction failed five times: the end of this worker too
 
 What was committed is recognised by offsets and metadata: a commit number in the metadata makes each of them unique.
-A broker that times a transaction out and one that fences its producer give the same answer (_FENCED). A dynamic
-member's transactional id is its own, so after a stall longer than the transaction timeout it can only be the former.
+
+Of two workers of one name the group decides, and it alone: who joined last is the newer. The transactional id follows.
+A worker takes it once it has been assigned something, and takes it again whenever it is fenced from it: by a time-out,
+by a newer one, or by an older one that does not know yet. Each transaction carries offsets, so whoever the coordinator
+has replaced is told by it (FENCED_INSTANCE_ID) before anything can be committed, and is the only one to end.
 """
 
 from __future__ import annotations
@@ -20,19 +24,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeVar
 
 import structlog
 
 from streams.log import (
     Abortable,
-    Fenced,
     GroupMetadata,
     Log,
     LogError,
     MembershipLost,
     Producer,
     ProducerFatal,
+    ProducerFenced,
     Refused,
     Retriable,
     UnknownOutcome,
@@ -53,7 +58,6 @@ class Patience:
     """How long calls may take, seconds."""
 
     call: float = 10.0
-    transaction: float = 8.0  # transaction.timeout.ms of the log's producers
     stable_read: float = 30.0  # longer than the broker needs to end a dead producer's transaction
     first_pause: float = 0.05
     longest_pause: float = 5.0
@@ -74,6 +78,14 @@ class Transaction:
     records: int
 
 
+class Fate(Enum):
+    """What became of a transaction, as its offsets tell."""
+
+    APPLIED = "applied"
+    NOT_APPLIED = "not applied"
+    OVERTAKEN = "others have committed since"
+
+
 @dataclass(slots=True)
 class CommitCounts:
     """What happened to transactions so far, for telemetry."""
@@ -92,7 +104,6 @@ class Committer:
         log: Log,
         transactional_id: str,
         *,
-        own_id: bool,
         clock: Clock,
         beat: Callable[[], None],
         patience: Patience,
@@ -100,7 +111,6 @@ class Committer:
     ) -> None:
         self._log = log
         self._transactional_id = transactional_id
-        self._own_id = own_id
         self._clock = clock
         self._beat = beat
         self._patience = patience
@@ -109,13 +119,18 @@ class Committer:
         self.counts = CommitCounts()
 
     def open(self) -> None:
+        """Have a producer. Only a member of the group may ask: the transactional id is taken from whoever has it."""
+        if self._producer is None:
+            self._renew()
+
+    def _renew(self) -> None:
         """A new producer, initialised: what its predecessor left open is completed or aborted by the broker."""
         for pause in self._pauses():
             self.close()
             try:
                 self._producer = self._log.producer(self._transactional_id)
                 self._producer.init_transactions(self._patience.stable_read)
-            except (Retriable, Abortable, Unreachable, UnknownOutcome, ProducerFatal) as problem:
+            except (Retriable, Abortable, Unreachable, UnknownOutcome, ProducerFatal, ProducerFenced) as problem:
                 _log.warning("producer_not_ready", problem=str(problem), code=problem.code)
                 pause()
             else:
@@ -135,14 +150,17 @@ class Committer:
         Raises MembershipLost, Fenced, Refused or RepeatedlyAborted; nothing of the transaction is visible then.
         """
         pauses = self._pauses()
-        failure = 0
-        while (problem := self._attempt(transaction)) is not None:
+        failure, overtaken = 0, False
+        while (problem := self._attempt(transaction, overtaken)) is not None:
             failure += 1
             _log.warning("transaction_failed", failure=failure, kind=type(problem).__name__, problem=str(problem))
-            renewed = self._abort() if isinstance(problem, Abortable) else self._renew()
-            if renewed and self._was_applied(transaction, ask):
-                self.counts.committed += 1
-                return
+            if not (isinstance(problem, Abortable) and self._abort()):
+                self._renew()
+                fate = self._fate(transaction, ask)
+                if fate is Fate.APPLIED:
+                    self.counts.committed += 1
+                    return
+                overtaken = overtaken or fate is Fate.OVERTAKEN
             if failure == self._patience.failures:
                 code = f" [{problem.code}]" if problem.code else ""
                 raise RepeatedlyAborted(
@@ -151,23 +169,18 @@ class Committer:
                 ) from problem
             next(pauses)()
 
-    def _attempt(self, transaction: Transaction) -> LogError | None:
+    def _attempt(self, transaction: Transaction, overtaken: bool) -> LogError | None:
         """One try. Returns the problem that another try may get over; raises what none can."""
-        started = self._clock.steady()
         try:
-            self._send(transaction)
+            self._let_the_group_judge(transaction) if overtaken else self._send(transaction)
         except (MembershipLost, Refused):
-            self._abort()
+            if not self._abort():
+                self.close()  # not a new one yet: its id may be somebody else's by now
             raise
-        except Fenced as problem:
-            stalled = self._clock.steady() - started >= self._patience.transaction
-            if not (self._own_id and stalled):
-                raise
-            return problem
         except UnknownOutcome as problem:
             self.counts.unknown += 1
             return problem
-        except (Abortable, ProducerFatal, Unreachable) as problem:
+        except (Abortable, ProducerFatal, ProducerFenced, Unreachable) as problem:
             return problem
         self.counts.committed += 1
         return None
@@ -187,6 +200,14 @@ class Committer:
         self._reached("before_commit", transaction)
         self._again(lambda: producer.commit(patience.call))
         self._reached("after_commit", transaction)
+
+    def _let_the_group_judge(self, transaction: Transaction) -> None:
+        """Others have committed for our partitions. Raises Fenced where it was a newer one of our name."""
+        assert self._producer is not None
+        producer = self._producer
+        self._again(producer.begin)
+        self._again(lambda: producer.send_offsets(transaction.offsets, transaction.group, self._patience.call))
+        raise MembershipLost("others have committed for our partitions")
 
     def _produce(self, producer: Producer, record: OutputRecord, landed: Callable[[int], None] | None) -> None:
         try:
@@ -209,24 +230,18 @@ class Committer:
         raise AssertionError("pauses never end")
 
     def _abort(self) -> bool:
-        """Abort until done. Returns whether it took a new producer, after which one has to ask what was applied."""
+        """Abort until done. Returns False where that cannot be: only a new producer ends the transaction."""
         self.counts.aborted += 1
         assert self._producer is not None
         producer = self._producer
         try:
             self._again(lambda: producer.abort(self._patience.call))
         except LogError as problem:
-            if isinstance(problem, Fenced) and not self._own_id:
-                raise
             _log.warning("abort_failed", problem=str(problem), code=problem.code)
-            return self._renew()
-        return False
-
-    def _renew(self) -> bool:
-        self.open()
+            return False
         return True
 
-    def _was_applied(self, transaction: Transaction, ask: Callable[[], MaybeOffsets]) -> bool:
+    def _fate(self, transaction: Transaction, ask: Callable[[], MaybeOffsets]) -> Fate:
         committed = ask()
         told = {
             partition: ours
@@ -235,10 +250,10 @@ class Committer:
         }
         assert told, "a transaction that changes no offset and no metadata cannot be asked for"
         if all(committed.get(partition) == ours for partition, ours in told.items()):
-            return True
+            return Fate.APPLIED
         if all(committed.get(partition) == transaction.before.get(partition) for partition in told):
-            return False
-        raise MembershipLost("others have committed for our partitions")
+            return Fate.NOT_APPLIED
+        return Fate.OVERTAKEN
 
     def _pauses(self) -> PauseIterator:
         return PauseIterator(self._clock, self._beat, self._patience)

@@ -1,8 +1,9 @@
 """The worker's one loop. State is touched here alone: not from callbacks, not from threads.
 
-0. on assign   a task runs only when all its partitions are owned. Group metadata is taken once. Committed offsets
-               are read stably. Tasks suspended by the last revoke that are still in step with the log resume;
-               the others are restored with a second consumer, while the main one polls, paused
+0. on assign   a task runs only when all its partitions are owned. Group metadata is taken once, and the transactional
+               id, where it is not ours yet: who has joined may take it. Committed offsets are read stably. Tasks
+               suspended by the last revoke that are still in step with the log resume; the others are restored with
+               a second consumer, while the main one polls, paused
 1. consume     up to N records within the commit interval; no transaction is open while waiting
 2. apply       every task that has records or is due
 3. commit      one transaction of all that came of it, with the offsets of all partitions owned
@@ -82,7 +83,6 @@ class Worker:
         self._committer = Committer(
             log,
             f"{settings.application_id}-{stage.name}-{name}",
-            own_id=settings.instance is None,
             clock=clock,
             beat=self._beat,
             patience=settings.patience,
@@ -113,7 +113,6 @@ class Worker:
     def start(self) -> None:
         """Make the clients and join the group."""
         self._reader, self._admin = self._log.reader(), self._log.admin()
-        self._committer.open()
         self._join_group()
 
     def close(self) -> None:
@@ -183,6 +182,7 @@ class Worker:
         started = self._clock.steady()
         numbers = complete_tasks(self.stage, owned)
         partitions = [each for number in numbers for each in self.stage.partitions_of(number)]
+        self._committer.open()
         committed = self._ask(partitions) if partitions else {}
         resumed = 0
         for number in numbers:

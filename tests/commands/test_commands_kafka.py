@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
 from streams.commands import app
@@ -30,6 +31,7 @@ class Application:
 
     def __init__(self, kafka: str, name: str, folder: Path) -> None:
         self.name = name
+        self.bootstrap = kafka
         self.admin = KafkaLog(kafka).admin()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -151,17 +153,46 @@ def test_both_stages_run_behind_one_port_and_stop_in_order(application: Applicat
         wait_ready(application, anew)
 
 
+def give_any_port(application: Application) -> None:
+    """The next one to start must not meet the port of the one that runs."""
+    text = application.path.read_text()
+    application.path.write_text(text[: text.index("http:")] + "http: {port: 0}\n" + text[text.index("kafka:") :])
+
+
+def members(application: Application, instance: str) -> set[str]:
+    """The member ids under which an instance is in the join's group."""
+    client = AdminClient({"bootstrap.servers": application.bootstrap})
+    groups = client.describe_consumer_groups([f"{application.name}-join"], request_timeout=30)
+    found = next(iter(groups.values())).result().members
+    return {each.member_id for each in found if each.group_instance_id == instance}
+
+
+def wait_replaced(application: Application, before: set[str], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    waiting = threading.Event()
+    while members(application, "a") in (before, set()):
+        assert process.poll() is None, process.communicate()[1].decode()
+        assert time.monotonic() < deadline, "nobody has replaced it within two minutes"
+        waiting.wait(0.2)
+
+
+@pytest.mark.parametrize("asleep", [False, True], ids=["awake", "asleep"])
 def test_one_stage_alone_runs_under_a_name_and_a_newer_one_of_that_name_ends_it_with_exit_4(
-    application: Application,
+    application: Application, asleep: bool
 ) -> None:
     application.inputs()
     with running(application, "--stage", "join", "--instance", "a") as older:
         wait_ready(application, older)
-        application.port = 0  # the newer one must not meet the older one's port
-        text = application.path.read_text()
-        application.path.write_text(text[: text.index("http:")] + "http: {port: 0}\n" + text[text.index("kafka:") :])
+        before = members(application, "a")
+        if asleep:
+            older.send_signal(signal.SIGSTOP)
+        give_any_port(application)
         with running(application, "--stage", "join", "--instance", "a") as newer:
+            wait_replaced(application, before, newer)
+            older.send_signal(signal.SIGCONT)
             assert older.wait(90) == 4
+            after = members(application, "a")
             assert newer.poll() is None
+            assert len(after) == 1 and after != before
             newer.send_signal(signal.SIGTERM)
             assert newer.wait(60) == 0

@@ -10,10 +10,10 @@ from log_cluster import PATIENCE, TRANSACTION_MS, AnyCluster, at, flushed
 from streams.log import (
     MESSAGE_LIMIT,
     METADATA_LIMIT,
-    Fenced,
     LogError,
     OffsetOutOfRange,
     ProducerFatal,
+    ProducerFenced,
     Retriable,
     TopicMissing,
 )
@@ -308,10 +308,10 @@ def test_a_producer_replaced_by_its_successor_is_fenced(cluster: AnyCluster, uni
     old.begin()
     flushed(old, source.topic, b"zombie")
     cluster.producer(name)
-    with pytest.raises(Fenced):
+    with pytest.raises(ProducerFenced):
         old.produce(OutputRecord(source.topic, None, b"zombie again", 0))
         old.commit(PATIENCE)
-    with pytest.raises((Fenced, ProducerFatal)):
+    with pytest.raises((ProducerFenced, ProducerFatal)):
         old.begin()
     assert cluster.read(source) == []
 
@@ -329,7 +329,7 @@ def test_a_transaction_over_its_time_out_is_aborted_and_its_producer_fenced(
     assert member.values() == []
     cluster.let_time_pass(TRANSACTION_MS)
     cluster.until(lambda: member.values() == [b"behind"], member)
-    with pytest.raises(Fenced):
+    with pytest.raises(ProducerFenced):
         producer.commit(PATIENCE)
     assert cluster.read(source) == [b"behind"]
 

@@ -12,6 +12,7 @@ from streams.log import (
     MembershipLost,
     OffsetOutOfRange,
     ProducerFatal,
+    ProducerFenced,
     Refused,
     Retriable,
     TopicMissing,
@@ -29,7 +30,7 @@ def error(code: int, *, fatal: bool = False, retriable: bool = False, abort: boo
     ("given", "step", "expected"),
     [
         # by code, whatever the flags say
-        (error(KafkaError._FENCED, fatal=True), "commit", Fenced),
+        (error(KafkaError._FENCED, fatal=True), "commit", ProducerFenced),
         (error(KafkaError.FENCED_INSTANCE_ID, abort=True), "send_offsets", Fenced),
         (error(KafkaError.UNKNOWN_MEMBER_ID, abort=True), "send_offsets", MembershipLost),
         (error(KafkaError.ILLEGAL_GENERATION, abort=True), "send_offsets", MembershipLost),
@@ -50,7 +51,7 @@ def error(code: int, *, fatal: bool = False, retriable: bool = False, abort: boo
         # an abort that failed leaves nothing to rely on
         (error(KafkaError._TIMED_OUT, retriable=True), "abort", ProducerFatal),
         (error(KafkaError.INVALID_TXN_STATE, fatal=True), "abort", ProducerFatal),
-        (error(KafkaError._FENCED, fatal=True), "abort", Fenced),
+        (error(KafkaError._FENCED, fatal=True), "abort", ProducerFenced),
         # outside transactions
         (error(KafkaError._TIMED_OUT), "request", Retriable),
         (error(KafkaError._TRANSPORT), "request", Retriable),
@@ -65,7 +66,7 @@ def test_an_error_is_translated(given: KafkaError, step: Step, expected: type[Lo
 
 def test_a_fatal_error_inside_a_system_error_is_found() -> None:
     real = KafkaException(error(KafkaError._FENCED, fatal=True))
-    with pytest.raises(Fenced), translated("produce"):
+    with pytest.raises(ProducerFenced), translated("produce"):
         try:
             raise real
         except KafkaException as cause:

@@ -19,6 +19,7 @@ from streams.log.base import (
     MembershipLost,
     OffsetOutOfRange,
     ProducerFatal,
+    ProducerFenced,
     Refused,
     Retriable,
     TopicMissing,
@@ -29,9 +30,9 @@ Step = Literal["init_transactions", "begin", "produce", "send_offsets", "commit"
 _TRANSACTION: frozenset[Step] = frozenset({"init_transactions", "begin", "produce", "send_offsets", "commit", "abort"})
 
 _BY_CODE: dict[int, type[LogError]] = {
-    KafkaError._FENCED: Fenced,
+    KafkaError._FENCED: ProducerFenced,
     KafkaError.FENCED_INSTANCE_ID: Fenced,
-    KafkaError.INVALID_PRODUCER_EPOCH: Fenced,
+    KafkaError.INVALID_PRODUCER_EPOCH: ProducerFenced,
     KafkaError.UNKNOWN_MEMBER_ID: MembershipLost,
     KafkaError.ILLEGAL_GENERATION: MembershipLost,
     KafkaError._ASSIGNMENT_LOST: MembershipLost,
@@ -84,7 +85,7 @@ def translate(error: KafkaError, step: Step) -> LogError:
             kind = Retriable
     if step == "commit" and kind in {Retriable, ProducerFatal}:
         kind = UnknownOutcome
-    if step == "abort" and kind is not Fenced:
+    if step == "abort" and not issubclass(kind, Fenced):
         kind = ProducerFatal
     return kind(f"{error.str()} ({step})", error.name())
 

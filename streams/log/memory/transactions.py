@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from streams.log.base import Committed, Fenced
+from streams.log.base import Committed, ProducerFenced
 from streams.log.memory.group import Group
 from streams.log.memory.partition import Partition
 from streams.records import TopicPartition
@@ -51,10 +51,10 @@ class Transactions:
         return transaction.epoch
 
     def verify(self, transactional_id: str, epoch: int) -> Transaction:
-        """The transaction; raises Fenced where another producer, or the time-out, has taken the id over."""
+        """The transaction; raises ProducerFenced where another producer, or the time-out, has taken the id over."""
         transaction = self._ids[transactional_id]
         if transaction.epoch != epoch:
-            raise Fenced(f"a newer producer has taken the transactional id {transactional_id}", "_FENCED")
+            raise ProducerFenced(f"a newer producer has taken the transactional id {transactional_id}", "_FENCED")
         return transaction
 
     def owns(self, transactional_id: str, epoch: int) -> bool:
