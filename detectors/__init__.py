@@ -10,7 +10,15 @@ Rooms: `mean` (changes of a level), `distribution` (changes of a shape or of cat
 several features), `calibration` (parameters from a budget), `evaluation` (false alarms and delays, measured).
 """
 
-from detectors.calibration import Calibration, Kind, Uncalibrated, calibrate, lag_one_autocorrelation
+from detectors.calibration import (
+    Calibration,
+    Division,
+    Kind,
+    Profile,
+    Uncalibrated,
+    calibrate,
+    lag_one_autocorrelation,
+)
 from detectors.catalogue import build, catalog, restore
 from detectors.detector import Detector, ParameterError
 from detectors.distribution import ks_bound, ks_distance, ks_distance_at, pearson, total_variation
@@ -19,8 +27,10 @@ from detectors.snapshot import SnapshotError
 __all__ = [
     "Calibration",
     "Detector",
+    "Division",
     "Kind",
     "ParameterError",
+    "Profile",
     "SnapshotError",
     "Uncalibrated",
     "build",

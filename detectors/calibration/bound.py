@@ -7,108 +7,41 @@ a bound cannot stand on raises Uncalibrated, with the reason as a sentence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil, isfinite, log, sqrt
-from typing import Any, Literal
+from math import ceil, log, sqrt
+from typing import Literal
 
 import numpy as np
 
-from detectors.detector import Float64Array, ParameterError, Values, as_values
+from detectors.calibration.result import Kind, Promise, Request, Uncalibrated
+from detectors.detector import Float64Array
 from detectors.distribution.chi_squared import LEAST, cells
 from detectors.distribution.windowed_ks import ks_bound, ks_distance_at
 
-Kind = Literal["binary", "numeric", "categories"]
-"""What the values are: 0/1, numbers, or categories coded as numbers."""
-
-SECONDS = 30 * 86400.0
-LAG_ONE = 0.1
-"""Lag-1 autocorrelation above which values are not taken as independent."""
 STANDARD_ERRORS = 5.0
 """An allowance must be at least this many standard errors of the reference mean."""
 
 
-class Uncalibrated(ValueError):
-    """The bound does not hold for this sample; the message is the reason. `needed` is the size of a reference that
-    would do, where a larger one would."""
-
-    def __init__(self, reason: str, needed: int | None = None) -> None:
-        super().__init__(reason)
-        self.needed = needed
+def page_hinkley(request: Request) -> Promise:
+    """Parameters of page_hinkley, by Kingman's bound."""
+    r = request
+    return _page_hinkley(r.values, r.looks, r.share, r.kind, r.min_effect, r.direction)
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Parameters to build a detector with, and what they promise.
-
-    `params` lacks the reference where the detector takes one. `shift` (standard deviations, a rate's difference,
-    a KS distance, a total variation) is found in about `within` values.
-    """
-
-    params: dict[str, Any]
-    method: str
-    expected_per_30d: float
-    assumes: str
-    shift: float
-    within: int
+def adwin(request: Request) -> Promise:
+    """Parameters of adwin, by Bernstein's bound."""
+    return _adwin(request.values, request.looks, request.share)
 
 
-def lag_one_autocorrelation(values: Values, kind: Kind = "numeric") -> float:
-    """Of consecutive values; of categories, how much more often than by chance neighbours agree."""
-    array = as_values(values)
-    array = array[np.isfinite(array)]
-    if len(array) < 3:
-        return 0.0
-    if kind == "categories":
-        _, counts = np.unique(array, return_counts=True)
-        chance = float(((counts / len(array)) ** 2).sum())
-        return (float((array[1:] == array[:-1]).mean()) - chance) / (1.0 - chance) if chance < 1.0 else 0.0
-    gaps = array - array.mean()
-    spread = float(gaps @ gaps)
-    return float(gaps[1:] @ gaps[:-1]) / spread if spread > 0 else 0.0
+def windowed_ks(request: Request) -> Promise:
+    """Parameters of windowed_ks, by the bound of Dvoretzky, Kiefer and Wolfowitz."""
+    r = request
+    return _windowed_ks(r.values, r.looks, r.share, r.window or 500, 0.1 if r.min_effect is None else r.min_effect)
 
 
-def calibrate(
-    name: str,
-    reference: Values,
-    *,
-    rate: float,
-    budget: float = 1.0,
-    series: int = 1,
-    kind: Kind = "numeric",
-    min_effect: float | None = None,
-    direction: Literal["up", "down", "both"] = "both",
-    window: int = 500,
-    lag_one: float | None = None,
-) -> Calibration:
-    """Parameters for a detector that keeps to its share, budget / series, of the false alarms in 30 days.
-
-    `rate` is in values a second. `min_effect` is the change that matters: for page_hinkley, the allowance, in the
-    units of the values (default .05 for binary, a quarter of a standard deviation for numbers); for windowed_ks a
-    distance (.1); for chi_squared a total variation (.05). `lag_one` replaces the reference's own autocorrelation,
-    where its values are not consecutive. Raises Uncalibrated, or ParameterError for arguments out of range.
-    """
-    sample = as_values(reference)
-    sample = sample[np.isfinite(sample)]
-    if not (isfinite(rate) and rate > 0 and isfinite(budget) and budget > 0 and series >= 1):
-        raise ParameterError("rate, budget and series must be numbers above 0")
-    if len(sample) < 30:
-        raise Uncalibrated(f"the reference holds {len(sample)} values; a bound needs at least 30")
-    found = lag_one_autocorrelation(sample, kind) if lag_one is None else lag_one
-    if found > LAG_ONE:
-        raise Uncalibrated(
-            f"neighbouring values of the reference are correlated (lag-1 autocorrelation {found:.3f}, over {LAG_ONE}); "
-            "the bound holds for independent values only"
-        )
-    share, looks = budget / series, max(rate * SECONDS, 1.0)
-    if name == "page_hinkley":
-        return _page_hinkley(sample, looks, share, kind, min_effect, direction)
-    if name == "adwin":
-        return _adwin(sample, looks, share)
-    if name == "windowed_ks":
-        return _windowed_ks(sample, looks, share, window, 0.1 if min_effect is None else min_effect)
-    if name == "chi_squared":
-        return _chi_squared(sample, looks, share, window, 0.05 if min_effect is None else min_effect)
-    raise ParameterError(f"there is no bound for {name!r}")
+def chi_squared(request: Request) -> Promise:
+    """Parameters of chi_squared, by Chernoff's bound."""
+    r = request
+    return _chi_squared(r.values, r.looks, r.share, r.window or 500, 0.05 if r.min_effect is None else r.min_effect)
 
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
@@ -122,7 +55,7 @@ def _page_hinkley(
     kind: Kind,
     min_effect: float | None,
     direction: Literal["up", "down", "both"],
-) -> Calibration:
+) -> Promise:
     """Kingman's and Lundberg's bound: a reflected walk of increments Y with negative mean is above h after a step
     with at most exp(-theta h), where E exp(theta Y) = 1 (Asmussen, Applied Probability and Queues, XIII.5).
 
@@ -164,7 +97,7 @@ def _page_hinkley(
         middle = (low + high) / 2.0
         low, high = (middle, high) if expected(middle) > share else (low, middle)
     mode = {"up": "up", "down": "down", "both": "both"}[direction]
-    return Calibration(
+    return Promise(
         params={"min_instances": 30, "delta": delta, "threshold": high, "alpha": 1.0, "mode": mode},
         method="bound",
         expected_per_30d=expected(high),
@@ -214,7 +147,7 @@ def _last_below(grid: Float64Array, slope: Float64Array, level: float) -> float:
     return float(grid[place - 1]) if place else 0.0
 
 
-def _adwin(sample: Float64Array, looks: float, share: float) -> Calibration:
+def _adwin(sample: Float64Array, looks: float, share: float) -> Promise:
     """A union bound over checks and cuts of the Bernstein bound that ADWIN tests with."""
     clock, buckets = 32, 5
     # a cut is exceeded with at most 2 exp(-log(2 log W / delta)) = delta / log W; there are buckets × log2 W cuts
@@ -229,7 +162,7 @@ def _adwin(sample: Float64Array, looks: float, share: float) -> Calibration:
         if sqrt(2.0 * inverse * spread * spread * strictness) + 2.0 / 3.0 * strictness * inverse < spread:
             break
         within = ceil(within * 1.05)
-    return Calibration(
+    return Promise(
         params={"delta": delta, "clock": clock, "max_buckets": buckets},
         method="bound",
         expected_per_30d=checks * cuts * delta,
@@ -240,12 +173,12 @@ def _adwin(sample: Float64Array, looks: float, share: float) -> Calibration:
     )
 
 
-def _windowed_ks(sample: Float64Array, looks: float, share: float, window: int, min_effect: float) -> Calibration:
+def _windowed_ks(sample: Float64Array, looks: float, share: float, window: int, min_effect: float) -> Promise:
     """The two-sample Dvoretzky-Kiefer-Wolfowitz bound (see `ks_bound`), summed over all looks."""
     threshold = max(ks_distance_at(min(share / looks, 1.0), len(sample), window), min_effect)
     if threshold >= 0.9:
         raise Uncalibrated(f"a reference of {len(sample)} values and a window of {window} are too small for the budget")
-    return Calibration(
+    return Promise(
         params={"window": window, "threshold": threshold},
         method="bound",
         expected_per_30d=looks * ks_bound(threshold, len(sample), window),
@@ -256,7 +189,7 @@ def _windowed_ks(sample: Float64Array, looks: float, share: float, window: int, 
     )
 
 
-def _chi_squared(sample: Float64Array, looks: float, share: float, window: int, min_effect: float) -> Calibration:
+def _chi_squared(sample: Float64Array, looks: float, share: float, window: int, min_effect: float) -> Promise:
     """A Chernoff bound for multinomials, P(n KL >= x) <= exp(-x) (e x / (k - 1))^(k - 1) over k cells (Agrawal,
     Finite-sample concentration of the multinomial in relative entropy, IEEE Trans. Inf. Theory 66, 2020), and the
     largest Pearson statistic that so much relative entropy allows, cell by cell."""
@@ -277,7 +210,7 @@ def _chi_squared(sample: Float64Array, looks: float, share: float, window: int, 
     variation = max(min_effect, sqrt(threshold / window) / 2.0)
     if variation >= 0.9:
         raise Uncalibrated(f"{free} categories are too many for a window of {window} values and the budget")
-    return Calibration(
+    return Promise(
         params={"window": window, "threshold": threshold, "min_effect": min_effect},
         method="bound",
         expected_per_30d=share,

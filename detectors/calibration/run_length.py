@@ -28,7 +28,6 @@ Sides = Literal[1, 2]
 _PANEL, _NODES = 4.0, 12  # standard deviations of a step to a panel, and its nodes
 _WIDEST = 400.0  # standard deviations of a step: beyond, the system takes seconds
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(_NODES)
-_FAR = 9.0  # standard deviations of an EWMA below its mean that it does not reach
 
 
 @lru_cache(maxsize=4096)
@@ -52,16 +51,15 @@ def ewma_run_length(smoothing: float, limit: float, sides: Sides = 2, shift: flo
     """Average run length, in values, of an EWMA with fixed limits that starts at its target, of independent normal
     values.
 
-    `limit` is in standard deviations of the EWMA in the long run, `shift` in standard deviations of the values.
-    Raises ParameterError, also where smoothing is too small for the system (below about .0005).
+    `limit` is in standard deviations of the EWMA in the long run, `shift` in standard deviations of the values. With
+    one side the EWMA is held at its limit on the other. Raises ParameterError, also where smoothing is too small for the system (below about .0005).
     """
     demand(isfinite(smoothing) and 0 < smoothing <= 1, "smoothing must lie above 0 and be at most 1")
     demand(isfinite(limit) and limit > 0, "limit must be a number above 0")
     _demand_sides_and_shift(sides, shift)
     deviation = sqrt(smoothing / (2.0 - smoothing))
     high = limit * deviation
-    low = -high if sides == 2 else min(0.0, shift) - _FAR * deviation
-    return _steps(low, high, 1.0 - smoothing, smoothing * shift, smoothing, 0.0, reflects=sides == 1)
+    return _steps(-high, high, 1.0 - smoothing, smoothing * shift, smoothing, 0.0, reflects=sides == 1)
 
 
 @lru_cache(maxsize=1024)

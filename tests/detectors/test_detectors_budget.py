@@ -36,7 +36,7 @@ CASES: list[tuple[str, str, dict[str, Any], Sampler, Sampler]] = [
 
 
 def calibrated(name: str, reference: np.ndarray, options: dict[str, Any]) -> detectors.Detector:
-    found = detectors.calibrate(name, reference, rate=RATE, budget=BUDGET, **options)
+    found = detectors.calibrate(name, reference, rate=RATE, false_alarms=BUDGET, **options)
     assert found.method == "bound"
     assert found.expected_per_30d <= BUDGET * 1.000001
     assert found.assumes.startswith("independent values")
@@ -129,5 +129,5 @@ def test_what_a_bound_cannot_stand_on_gets_a_reason(
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(detectors.ParameterError, match="above 0"):
         detectors.calibrate("adwin", np.ones(100), rate=0.0)
-    with pytest.raises(detectors.ParameterError, match="no bound for 'nothing'"):
+    with pytest.raises(detectors.ParameterError, match="no detector is called 'nothing'"):
         detectors.calibrate("nothing", np.random.default_rng(0).normal(size=100), rate=1.0, lag_one=0.0)

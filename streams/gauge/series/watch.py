@@ -123,7 +123,9 @@ class Watch:
 
     @property
     def _mode(self) -> Literal["up", "down", "both"]:
-        return self._settings.direction or ("up" if self._subject == "error" else "both")
+        return self._settings.direction or (
+            "up" if self._subject == "error" or self._subject.startswith("missing.") else "both"
+        )
 
     @property
     def _min_effect(self) -> float:
@@ -158,7 +160,7 @@ class Watch:
         if self.use == "page_hinkley" and self._kind != "binary":
             effect *= float(sample.values.std())
         return detectors.calibrate(
-            self.use, sample.values, rate=sample.rate, budget=budget, series=max(1, shares), kind=self._kind,
+            self.use, sample.values, rate=sample.rate, false_alarms=budget, series=max(1, shares), kind=self._kind,
             min_effect=effect, direction=self._mode, lag_one=sample.lag_one,
             window=int((self._settings.params or {}).get("window", 500)),
         )  # fmt: skip
@@ -323,7 +325,7 @@ class Watch:
             "state": self.state,
             "reason": self.reason,
             "params": self._params,
-            "calibration": None if found is None else asdict(found),
+            "calibration": None if found is None else found.tree(),
             "detector": None if self._detector is None else {k: v.copy() for k, v in self._detector.state().items()},
             "scale": self._scale,
             "moments": [[m.count, m.total, m.squares] for m in (self._base, self._begin)],
@@ -338,7 +340,7 @@ class Watch:
         """Take back what snapshot gave."""
         self.state, self.reason, self._params = tree["state"], tree["reason"], tree["params"]
         found = tree["calibration"]
-        self._calibration = None if found is None else detectors.Calibration(**found)
+        self._calibration = None if found is None else detectors.Calibration.of(found)
         if tree["detector"] is not None:
             self._build(np.empty(0) if sample is None else sample.values)
             assert self._detector is not None
