@@ -1,0 +1,202 @@
+"""Kernels of windowed_ks against a fixed reference: counts in cells, blocks of cells, looks only where one can matter.
+
+The values of the reference and the gaps between them are cells; a value in and a value out move no distance by more
+than one value's weight, so while the largest distance is k such steps below the threshold, k values need only be
+counted; then the blocks of cells that they touched are summed anew.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from detectors.detector import ALARMED, IGNORED, SEEN, SINCE, Float64Array, Int64Array
+from detectors.distribution.window import FILLED, NEXT, middle_ranks
+
+Int32Array = npt.NDArray[np.int32]
+
+_GUIDE = 2048  # even steps between the least and the largest reference value, to begin a search in
+_BLOCK = 64  # cells summed together
+_TOTAL, _HIGH, _LOW, _STALE = range(4)  # of a block: sum, largest and smallest sum of a prefix, whether to sum anew
+
+
+class AgainstReference:
+    """The last `window` values against a reference sample."""
+
+    def __init__(self, reference: Float64Array, window: int) -> None:
+        self._points, self._weights = np.unique(reference, return_counts=True)
+        self._divisor = gcd(len(reference), window)
+        self._common = len(reference) * window // self._divisor
+        with np.errstate(over="ignore"):
+            spread = float(self._points[-1] - self._points[0])
+        self._grid = np.array([self._points[0], _GUIDE / spread if 0 < spread < 1e300 else 0.0])
+        self._guide = _guide(self._points, self._grid)
+        self.ring = np.zeros(window)
+        self._slots = np.zeros(window, np.int32)
+        self._cells = np.zeros(2 * len(self._points) + 1, np.int32)
+        self._blocks = np.zeros((-(-len(self._cells) // _BLOCK), 4), np.int32)
+        self._spare = np.zeros(1, np.int64)  # values that need no look
+        self.memory = 40 * len(reference) + 16 * window + 8 * _GUIDE
+
+    def feed(self, counts: Int64Array, threshold: float, values: Float64Array) -> int:
+        """Take values up to and including the first alarm; its position, or -1."""
+        return int(
+            _feed(
+                counts, self._points, self._guide, self._grid, self._weights, self.ring, self._slots, self._cells,
+                self._blocks, self._spare, self._divisor, self._common, threshold, values,
+            )
+        )  # fmt: skip
+
+    def clear(self, counts: Int64Array) -> None:
+        """Empty the window."""
+        _clear(counts, self._weights, self._cells, self._blocks, self._spare, len(self.ring))
+
+    def recount(self, counts: Int64Array) -> None:
+        """Count the values of the ring into an empty window."""
+        filled = int(counts[FILLED])
+        _recount(filled, self._points, self._guide, self._grid, self._weights, self.ring, self._slots, self._cells)
+
+    def distance(self) -> float:
+        """The KS distance of the full window."""
+        return float(_largest(self._cells, self._blocks) // self._divisor / self._common)
+
+    def ranks(self, values: Float64Array) -> Float64Array:
+        """Of values in the reference."""
+        return middle_ranks(self._points, self._weights, values)
+
+
+@numba.njit(cache=True)
+def _step(grid: Float64Array, value: float) -> int:
+    """The step of the guide that a value falls in; it rises with the value."""
+    place: int = int(min(max((value - grid[0]) * grid[1], 0.0), _GUIDE - 1.0))
+    return place
+
+
+@numba.njit(cache=True)
+def _guide(points: Float64Array, grid: Float64Array) -> Int32Array:
+    """Where the reference values of each step begin: of step s they are guide[s] to guide[s + 1] - 1."""
+    guide = np.zeros(_GUIDE + 1, np.int32)
+    for j in range(len(points)):
+        guide[_step(grid, points[j]) + 1] += 1
+    for step in range(_GUIDE):
+        guide[step + 1] += guide[step]
+    return guide
+
+
+@numba.njit(cache=True)
+def _slot(points: Float64Array, guide: Int32Array, grid: Float64Array, value: float) -> int:
+    """The cell of a value: 2j + 1 for the j-th reference value itself, 2j for the gap before it."""
+    step = _step(grid, value)
+    low, high = guide[step], guide[step + 1]
+    while low < high:
+        middle = (low + high) >> 1
+        if points[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    found: int = 2 * low + (1 if low < len(points) and points[low] == value else 0)
+    return found
+
+
+@numba.njit(cache=True)
+def _clear(
+    counts: Int64Array, weights: Int64Array, cells: Int32Array, blocks: Int32Array, spare: Int64Array, window: int
+) -> None:
+    """The empty window: each cell holds its reference count × window; values will take × reference size off."""
+    counts[ALARMED], counts[SINCE], counts[FILLED], counts[NEXT], spare[0] = 0, 0, 0, 0, 0
+    cells[:] = 0
+    for j in range(len(weights)):
+        cells[2 * j + 1] = weights[j] * window
+    blocks[:, _STALE] = 1
+
+
+@numba.njit(cache=True)
+def _recount(
+    filled: int,
+    points: Float64Array,
+    guide: Int32Array,
+    grid: Float64Array,
+    weights: Int64Array,
+    ring: Float64Array,
+    slots: Int32Array,
+    cells: Int32Array,
+) -> None:
+    size = weights.sum()
+    for i in range(filled):
+        slots[i] = _slot(points, guide, grid, ring[i])
+        cells[slots[i]] -= size
+
+
+@numba.njit(cache=True)
+def _largest(cells: Int32Array, blocks: Int32Array) -> int:
+    """The largest absolute sum of a prefix of the cells: the distance × reference size × window."""
+    total, high, low = 0, 0, 0
+    for k in range(len(blocks)):
+        if blocks[k, _STALE]:
+            inside, top, bottom = 0, -(2**31 - 1), 2**31 - 1
+            for cell in range(k * _BLOCK, min(len(cells), (k + 1) * _BLOCK)):
+                inside += cells[cell]
+                top = max(top, inside)
+                bottom = min(bottom, inside)
+            blocks[k, _TOTAL], blocks[k, _HIGH], blocks[k, _LOW], blocks[k, _STALE] = inside, top, bottom, 0
+        high = max(high, total + blocks[k, _HIGH])
+        low = min(low, total + blocks[k, _LOW])
+        total += blocks[k, _TOTAL]
+    return max(high, -low)
+
+
+@numba.njit(cache=True)
+def _feed(
+    counts: Int64Array,
+    points: Float64Array,
+    guide: Int32Array,
+    grid: Float64Array,
+    weights: Int64Array,
+    ring: Float64Array,
+    slots: Int32Array,
+    cells: Int32Array,
+    blocks: Int32Array,
+    ahead: Int64Array,
+    divisor: int,
+    common: int,
+    threshold: float,
+    values: Float64Array,
+) -> int:
+    window = len(ring)
+    size = common * divisor // window
+    at, filled, spare = counts[NEXT], counts[FILLED], ahead[0]
+    for i in range(len(values)):
+        value = values[i]
+        if not np.isfinite(value):
+            counts[IGNORED] += 1
+            continue
+        if counts[ALARMED]:
+            _clear(counts, weights, cells, blocks, ahead, window)
+            at, filled, spare = 0, 0, 0
+        counts[SEEN] += 1
+        slot = _slot(points, guide, grid, value)
+        if filled == window:
+            old = slots[at]
+            cells[old] += size
+            blocks[old // _BLOCK, _STALE] = 1
+        else:
+            filled += 1
+        cells[slot] -= size
+        blocks[slot // _BLOCK, _STALE] = 1
+        ring[at] = value
+        slots[at] = slot
+        at = at + 1 if at + 1 < window else 0
+        spare -= 1
+        if filled == window and spare < 0:
+            largest = _largest(cells, blocks)
+            if largest // divisor / common > threshold:
+                counts[ALARMED] = 1
+                counts[NEXT], counts[FILLED], ahead[0] = at, filled, 0
+                return i
+            # one step less than there are, against rounding
+            spare = max(0, int((threshold * common * divisor - largest) / size) - 1)
+    counts[NEXT], counts[FILLED], ahead[0] = at, filled, max(spare, 0)
+    return -1
