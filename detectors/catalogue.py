@@ -12,8 +12,20 @@ from detectors.snapshot import SnapshotError, decode
 _CATALOGUE: dict[str, tuple[str, str]] = {
     "adwin": ("mean.adwin", "Adwin"),
     "chi_squared": ("distribution.chi_squared", "ChiSquared"),
+    "conformal": ("distribution.conformal", "Conformal"),
+    "cusum": ("mean.cusum", "Cusum"),
+    "ddm": ("mean.ddm", "Ddm"),
+    "eddm": ("mean.eddm", "Eddm"),
+    "ewma": ("mean.ewma", "Ewma"),
+    "hddm_a": ("mean.hddm_a", "HddmA"),
+    "hddm_w": ("mean.hddm_w", "HddmW"),
+    "kswin": ("distribution.kswin", "Kswin"),
     "page_hinkley": ("mean.page_hinkley", "PageHinkley"),
+    "shiryaev_roberts": ("mean.shiryaev_roberts", "ShiryaevRoberts"),
+    "variance": ("mean.variance", "Variance"),
+    "welch_t": ("distribution.welch_t", "WelchT"),
     "windowed_ks": ("distribution.windowed_ks", "WindowedKS"),
+    "z_score": ("distribution.z_score", "ZScore"),
 }
 """Where each is: module, class."""
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-GROUPS = ("river", "windows")
+GROUPS = ("betting", "river", "run_length", "windows")
 
 
 @dataclass(frozen=True)
