@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.monitoring import ModelConfig, check_rules
+from schemas.monitoring import ModelConfig, check_detectors, check_rules
 from schemas.sections import Section, unknown_key
 from schemas.units import PositiveDuration, Size, parse_timestamp
 
@@ -215,6 +215,8 @@ class Config(Section):
                     {"path": ("models", name, "join", key), "key": key},
                 )  # fmt: skip
         for path, model in [(("defaults",), self.defaults), *((("models", n), self.model(n)) for n in self.models)]:
+            check_detectors(path, model)
+            check_detectors(path, model)
             check_rules(path, model)
         return self
 

@@ -54,27 +54,28 @@ METRICS: tuple[str, ...] = get_args(Metric)
 
 def _subject(value: str) -> str:
     family, dot, name = value.partition(".")
-    whole = {"error", "residual", "score", "features", "attributions"}
-    if (not dot and family in whole) or (name and family in {"features", "attributions"}) or value == "service.latency":
+    families = {"features", "attributions", "missing"}
+    whole = {"error", "residual", "score", *families}
+    if (not dot and family in whole) or (name and family in families) or value == "service.latency":
         return value
     raise PydanticCustomError(
         "subject",
-        "must be error, residual, score, features, attributions, features.<name>, attributions.<name> "
-        "or service.latency",
+        "must be error, residual, score, features, attributions, missing, features.<name>, attributions.<name>, "
+        "missing.<name> or service.latency",
     )
 
 
 class _Detector(Section):
     on: Annotated[str, AfterValidator(_subject)]
-    """What is watched: error, residual, score, features, attributions, features.<name>, attributions.<name>,
-    service.latency."""
+    """What is watched: error, residual, score, features, attributions, missing (how often a feature is), one of
+    these by name (features.<name>, attributions.<name>, missing.<name>), service.latency."""
     severity: Severity = "warning"
     """Severity of the alert."""
     min_effect: float | None = Field(default=None, gt=0)
-    """The smallest change worth an alert. Default: error .05, numeric .25 standard deviations, ks .1,
+    """The smallest change worth an alert. Default: error and missing .05, numeric .25 standard deviations, ks .1,
     categories .05 total variation."""
     direction: Direction | None = None
-    """The direction that counts. Default: up for error, both for everything else."""
+    """The direction that counts. Default: up for error and missing, both for everything else."""
     annotations: dict[str, str] = Field(default_factory=dict)
     """Copied into the alert, such as {runbook: https://…}."""
 

@@ -135,6 +135,18 @@ class ModelConfig(Section):
     """Copied into all its alerts; a detector's or rule's own come over them."""
 
 
+def check_detectors(path: tuple[str, ...], model: ModelConfig) -> None:
+    """No detector is named twice for the same subjects: its two alerts would be one."""
+    seen: set[str] = set()
+    for i, detector in enumerate(model.detectors):
+        if detector.rule in seen:
+            raise PydanticCustomError(
+                "detector", "is the second {use} on {on}; one subject can have one detector of a kind",
+                {"path": (*path, "detectors", i), "use": detector.detector, "on": detector.on},
+            )  # fmt: skip
+        seen.add(detector.rule)
+
+
 def check_rules(path: tuple[str, ...], model: ModelConfig) -> None:
     """Every rule judges a window that there is, by a segment that there is, under a name of its own."""
     seen: set[str] = set()

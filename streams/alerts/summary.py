@@ -109,20 +109,26 @@ def drift_noun(subject: str, task: str | None) -> str:
             return name
         case "attributions":
             return f"attribution of {name}"
+        case "missing":
+            return f"share of predictions without {name}"
         case "service":
             return name.replace("_", " ")
         case _:
             return subject
 
 
+_KINDS = {"service": "service", "missing": "data_quality"}
+
+
 def drift_facts(finding: DriftFinding, task: str | None, annotations: Mapping[str, str]) -> Facts:
     """What an alert says of a change that was found."""
     noun = drift_noun(finding.subject, task)
-    write = share if finding.subject == "error" and task != "regression" else number
+    family = finding.subject.partition(".")[0]
+    write = share if family == "missing" or (family == "error" and task != "regression") else number
     before = finding.before.mean if finding.before else None
     return Facts(
         origin="drift",
-        kind="service" if finding.subject.startswith("service.") else "drift",
+        kind=_KINDS.get(family, "drift"),
         severity=finding.severity,
         noun=noun,
         text=_drift_text(finding, noun, write),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
+import detectors
 from streams.gauge.series.lane import Lane
 from streams.gauge.series.series import Series
 from streams.gauge.series.settings import SeriesSettings
@@ -39,6 +40,20 @@ class Group:
         self.has_errors = False
         self.overflowed = False
 
+    def open(self, settings: SeriesSettings, subject: str, kind: detectors.Kind, row: int) -> Series:
+        """The series of a subject, born at this row where there is none yet."""
+        series = self.subjects.get(subject)
+        if series is None:
+            series = self.subjects[subject] = Series(settings, subject, kind, self.version, self.variant, row)
+        return series
+
+    def admits(self, settings: SeriesSettings, family: str, name: str) -> bool:
+        """Whether there is room for one more of a family, or it is there already."""
+        if f"{family}.{name}" in self.subjects or self.count(family) < settings.features:
+            return True
+        self.overflowed = True
+        return False
+
     def series(self) -> Iterator[Series]:
         """All of them, by the row of their first value."""
         return iter(sorted(self.subjects.values(), key=lambda each: (each.born, each.subject)))
@@ -48,7 +63,7 @@ class Group:
         return (series for subject, series in self.subjects.items() if subject.startswith("features."))
 
     def count(self, family: str) -> int:
-        """How many there are of features, or attributions."""
+        """How many there are of features, attributions or missing."""
         return sum(subject.startswith(f"{family}.") for subject in self.subjects)
 
     def snapshot(self) -> Any:

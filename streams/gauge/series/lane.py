@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from streams.records import Float64Array, Int64Array, UInt8Array
 
@@ -51,10 +52,12 @@ class Lane:
     def finite(self) -> Lane:
         """The lane without its missing and infinite values."""
         good = np.isfinite(self.values)
-        if good.all():
-            return self
+        return self if good.all() else self.where(good)
+
+    def where(self, good: npt.NDArray[np.bool_]) -> Lane:
+        """Those of its rows that are good; its values too, where it has any yet."""
         return Lane(
-            self.values[good],
+            self.values[good] if len(self.values) else self.values,
             self.rows[good],
             self.timestamps[good],
             self.offsets[good],

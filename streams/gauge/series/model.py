@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-import detectors
-from streams.gauge.series.columns import Column, codes, columns, differs, first_labels, groups
+from streams.gauge.series import lanes
+from streams.gauge.series.columns import groups
 from streams.gauge.series.facts import Finding, MonitorChange, finding_of, finding_tree
 from streams.gauge.series.group import Feed, Group
 from streams.gauge.series.lane import Lane
@@ -17,13 +17,10 @@ from streams.gauge.series.reference import Sample, baseline_of
 from streams.gauge.series.series import OTHER, Series
 from streams.gauge.series.settings import SeriesSettings
 from streams.gauge.series.suspects import suspects
-from streams.outcomes import Kind, Rows
+from streams.outcomes import Rows
 from streams.records import Int64Array
 
 Task = Literal["binary", "multiclass", "regression"]
-_PLAIN = {"score": "score", "service.latency": "latency"}
-_FAMILIES = ("features", "attributions")
-_ERRORS = ("error", "residual")
 
 
 class ModelSeries:
@@ -52,14 +49,14 @@ class ModelSeries:
         if self._task not in (None, task):
             for group in self._groups.values():
                 group.has_errors = False
-                for subject in _ERRORS:
+                for subject in lanes.ERRORS:
                     group.subjects.pop(subject, None)
         self._task = task
         found: list[Finding] = []
         for group in self._groups.values():
             waited, group.waiting = group.waiting, []
             for feed in waited:
-                self._open_errors(group, feed)
+                lanes.open_errors(group, self._settings, feed, self._task == "regression")
                 found += self._feed_errors(group, feed)
         found.sort(key=_place)
         self._late += [replace(each, row=-1) for each in found]
@@ -77,38 +74,34 @@ class ModelSeries:
         # whoever is born in these rows must be known before anything in them is decided; then, the oldest first
         for _, (group, several) in sorted(parts.items()):
             places = several[0] if len(several) == 1 else np.sort(np.concatenate(several))
-            predicted = places[rows.kind[places] == Kind.PREDICTED]
-            bare = _bare(predicted, rows, first, tasks[predicted])
-            lanes = self._plain(group, rows, predicted, bare)
-            for family in _FAMILIES:
-                lanes += self._listed(group, family, rows, predicted, bare, tasks)
-            work.append((group, lanes, self._outcomes(rows, places, first, tasks)))
+            fed = lanes.predicted(group, self._settings, rows, places, first, tasks)
+            work.append((group, fed, lanes.outcomes(self._settings, rows, places, first, tasks)))
         found: list[Finding] = []
-        for group, lanes, feed in work:
-            found += self._run(group, lanes, feed)
+        for group, fed, feed in work:
+            found += self._run(group, fed, feed)
         found.sort(key=_place)
         return [replace(each, row=each.row - first) for each in found]
 
-    def _run(self, group: Group, lanes: list[tuple[Series, Lane]], feed: Feed | None) -> list[Finding]:
+    def _run(self, group: Group, fed: list[tuple[Series, Lane]], feed: Feed | None) -> list[Finding]:
         errors: list[Finding] = []
         if feed is not None:
             if self._task is None:
                 group.waiting.append(feed)
             else:
-                self._open_errors(group, feed)
+                lanes.open_errors(group, self._settings, feed, self._task == "regression")
                 errors = self._feed_errors(group, feed)
         errors.sort(key=lambda each: each.row)
-        done = [0] * len(lanes)
+        done = [0] * len(fed)
         found: list[Finding] = []
         for error in errors:
             if error.drift.kind == "fired":
-                for k, (series, lane) in enumerate(lanes):
+                for k, (series, lane) in enumerate(fed):
                     upto = lane.upto(error.row)
                     found += self._feed(group, series, lane.part(done[k], upto))
                     done[k] = max(done[k], upto)
                 error = replace(error, drift=replace(error.drift, suspects=suspects(group.features())))
             found.append(error)
-        for k, (series, lane) in enumerate(lanes):
+        for k, (series, lane) in enumerate(fed):
             found += self._feed(group, series, lane.part(done[k], len(lane)))
         return found
 
@@ -138,16 +131,6 @@ class ModelSeries:
             group = self._groups[version, variant] = Group(version, variant, row)
         return group
 
-    def _watched(self, subject: str) -> bool:
-        return any(each.covers(subject) for each in self._settings.watches)
-
-    def _open(self, group: Group, subject: str, kind: detectors.Kind, row: int) -> Series:
-        series = group.subjects.get(subject)
-        if series is None:
-            series = Series(self._settings, subject, kind, group.version, group.variant, row)
-            group.subjects[subject] = series
-        return series
-
     def _feed(self, group: Group, series: Series, lane: Lane) -> list[Finding]:
         if len(lane) and not series.settled:
             series.settled = True
@@ -174,80 +157,16 @@ class ModelSeries:
 
     def _shares(self, row: int) -> int:
         """Among how many detectors the budget is shared: all that were known of at this row."""
-        errors = sum(each.on in _ERRORS and each.params is None for each in self._settings.watches)
+        errors = sum(each.on in lanes.ERRORS and each.params is None for each in self._settings.watches)
         total = 0
         for group in self._groups.values():
             if group.born <= row:  # labels come later, but their detectors will want a share
                 total += errors + sum(
                     series.shares
                     for series in group.subjects.values()
-                    if series.born <= row and series.subject not in _ERRORS
+                    if series.born <= row and series.subject not in lanes.ERRORS
                 )
         return total
-
-    # Lanes ---------------------------------------------------------------------------------------------------------
-
-    def _plain(self, group: Group, rows: Rows, places: Int64Array, bare: Lane) -> list[tuple[Series, Lane]]:
-        made = []
-        for subject, name in _PLAIN.items():
-            if self._watched(subject):
-                lane = replace(bare, values=getattr(rows, name)[places]).finite()
-                if len(lane):
-                    made.append((self._open(group, subject, "numeric", int(lane.rows[0])), lane))
-        return made
-
-    def _listed(
-        self, group: Group, family: str, rows: Rows, places: Int64Array, bare: Lane, tasks: Int64Array
-    ) -> list[tuple[Series, Lane]]:
-        if not any(each.on.partition(".")[0] == family for each in self._settings.watches):
-            return []
-        first = int(bare.rows[0] - places[0]) if len(places) else 0
-        found: list[tuple[int, int, Column]] = []
-        for column in columns(getattr(rows, family), places):
-            present = np.isfinite(column.values) | (column.texts >= 0)
-            if present.any() and self._watched(f"{family}.{rows.strings[column.name]}"):
-                begin = int(np.argmax(present))
-                found.append((int(column.entries[begin]), begin, column))
-        made = []
-        for _, begin, column in sorted(found, key=lambda each: each[0]):  # in the order of their first values
-            subject = f"{family}.{rows.strings[column.name]}"
-            if subject not in group.subjects and group.count(family) >= self._settings.features:
-                group.overflowed = True
-                continue
-            kind: detectors.Kind = "categories" if column.texts[begin] >= 0 else "numeric"
-            lane = bare
-            if column.places is not places:  # a name that only some of the rows have
-                lane = _bare(column.places, rows, first, tasks[column.places])
-            series = self._open(group, subject, kind, int(lane.rows[begin]))
-            values = codes(column, rows.strings) if series.kind == "categories" else column.values
-            made.append((series, replace(lane, values=values).finite()))
-        return made
-
-    def _outcomes(self, rows: Rows, places: Int64Array, first: int, tasks: Int64Array) -> Feed | None:
-        if not any(each.on in _ERRORS for each in self._settings.watches):
-            return None
-        at = first_labels(rows, places)
-        if not len(at):
-            return None
-        early = (rows.early[at] == 1) | (rows.label_offset[at] < 0)
-        return Feed(
-            wrong=differs(rows, at),
-            residual=rows.prediction[at] - rows.label[at],
-            rows=at + first,
-            timestamps=rows.timestamp[at],
-            offsets=np.where(early, rows.prediction_offset[at], rows.label_offset[at]),
-            labelled=(~early).astype(np.uint8),
-            partitions=tasks[at],
-        )
-
-    def _open_errors(self, group: Group, feed: Feed) -> None:
-        if group.has_errors:
-            return
-        group.has_errors = True
-        kind: detectors.Kind = "numeric" if self._task == "regression" else "binary"
-        for subject in ("error", "residual") if self._task == "regression" else ("error",):
-            if self._watched(subject):
-                self._open(group, subject, kind, int(feed.rows[0]))
 
     def _feed_errors(self, group: Group, feed: Feed) -> list[Finding]:
         error = np.abs(feed.residual) if self._task == "regression" else feed.wrong
@@ -322,15 +241,3 @@ class ModelSeries:
 
 def _place(finding: Finding) -> tuple[int, str, str]:
     return finding.row, finding.drift.subject, finding.drift.rule
-
-
-def _bare(places: Int64Array, rows: Rows, first: int, partitions: Int64Array) -> Lane:
-    """A lane of predictions, its values to come: what all features of the same rows share."""
-    return Lane(
-        values=np.empty(0),
-        rows=places + first,
-        timestamps=rows.timestamp[places],
-        offsets=rows.prediction_offset[places],
-        labelled=np.zeros(len(places), np.uint8),
-        partitions=partitions,
-    )

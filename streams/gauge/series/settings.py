@@ -51,6 +51,14 @@ class SeriesSettings:
     predictions_topic: str = "predictions"
     labels_topic: str = "labels"
 
+    def watched(self, subject: str) -> bool:
+        """Whether anything watches the subject."""
+        return any(each.covers(subject) for each in self.watches)
+
+    def watches_family(self, family: str) -> bool:
+        """Whether anything watches a subject of the family."""
+        return any(each.on.partition(".")[0] == family for each in self.watches)
+
     @classmethod
     def of(
         cls,

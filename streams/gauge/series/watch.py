@@ -52,6 +52,7 @@ class Watch:
         self._settings = settings
         self._recover_for = recover_for
         self._subject = subject
+        self._family = subject.partition(".")[0]
         self._kind: detectors.Kind = kind
         self._version, self._variant = version, variant
         self.use = "chi_squared" if settings.use == "windowed_ks" and kind == "categories" else settings.use
