@@ -78,8 +78,8 @@ class WelchT(Windowed):
 
     Welch: The generalization of "Student's" problem when several different population variances are involved.
     Biometrika 34 (1947), 28-35. Chan, Golub, LeVeque: Algorithms for computing the sample variance. Am. Statist. 37
-    (1983), 242-247. The bound of the tail: Mickey, Brown: Bounds on the distribution functions of the Behrens-Fisher statistic.
-    Ann. Math. Statist. 37 (1966), 639-642.
+    (1983), 242-247. The bound of the tail: Mickey, Brown: Bounds on the distribution functions of the Behrens-Fisher
+    statistic. Ann. Math. Statist. 37 (1966), 639-642.
     """
 
     name: ClassVar[str] = "welch_t"
@@ -115,7 +115,8 @@ class WelchT(Windowed):
         """t, -t or |t| by direction; 0 until the window is full."""
         if not self.full:
             return 0.0
-        return float(_statistic(self._moments[_ALL], len(self._ring), self._size, _DIRECTIONS[self.params.direction]))
+        mean, squares = self._moments[_ALL].tolist()
+        return float(_statistic(mean, squares, len(self._ring), self._size, _DIRECTIONS[self.params.direction]))
 
     @property
     def effect(self) -> float:
@@ -148,28 +149,27 @@ def _clear(counts: Int64Array, moments: Float64Array) -> None:
 
 
 @numba.njit(cache=True)
-def _take(moments: Float64Array, size: int, value: float) -> None:
-    """Add a value to the moments of others, with which it makes `size` (Welford's rule)."""
-    gap = value - moments[_MEAN]
-    moments[_MEAN] += gap / size
-    moments[_SQUARES] += gap * (value - moments[_MEAN])
+def _take(mean: float, squares: float, size: int, value: float) -> tuple[float, float]:
+    """The moments of `size` values, of those of all but this one and this one (Welford's rule)."""
+    gap = value - mean
+    mean += gap / size
+    return mean, squares + gap * (value - mean)
 
 
 @numba.njit(cache=True)
 def _turn(ring: Float64Array, older: Float64Array) -> None:
     """older[i]: the moments of what the ring holds at i and after it."""
-    running = np.zeros(2)
+    mean, squares = 0.0, 0.0
     for k in range(len(ring) - 1, -1, -1):
-        _take(running, len(ring) - k, ring[k])
-        older[k, _MEAN], older[k, _SQUARES] = running[_MEAN], running[_SQUARES]
+        mean, squares = _take(mean, squares, len(ring) - k, ring[k])
+        older[k, _MEAN], older[k, _SQUARES] = mean, squares
 
 
 @numba.njit(cache=True)
 def _join(moments: Float64Array, older: Float64Array, at: int) -> None:
     """The window's moments, of `at` new values and the older ones from there on (Chan's rule)."""
-    window = len(older)
+    part = float(len(older) - at) / len(older)
     gap = older[at, _MEAN] - moments[_NEW, _MEAN]
-    part = float(window - at) / window
     moments[_ALL, _MEAN] = moments[_NEW, _MEAN] + gap * part
     moments[_ALL, _SQUARES] = moments[_NEW, _SQUARES] + older[at, _SQUARES] + gap * gap * at * part
 
@@ -180,17 +180,18 @@ def _resume(counts: Int64Array, moments: Float64Array, ring: Float64Array, older
     full = counts[FILLED] == len(ring)
     if full:
         _turn(ring, older)
+    mean, squares = 0.0, 0.0
     for k in range(counts[NEXT]):
-        _take(moments[_NEW], k + 1, ring[k])
+        mean, squares = _take(mean, squares, k + 1, ring[k])
+    moments[_NEW, _MEAN], moments[_NEW, _SQUARES] = mean, squares
     if full:
         _join(moments, older, counts[NEXT])
 
 
 @numba.njit(cache=True)
-def _statistic(moments: Float64Array, window: int, size: int, direction: int) -> float:
+def _statistic(mean: float, squares: float, window: int, size: int, direction: int) -> float:
     """In units of the reference's standard deviation, whose own variance is 1."""
-    error = sqrt(moments[_SQUARES] / (window - 1) / window + 1.0 / size)
-    t: float = moments[_MEAN] / error
+    t: float = mean / sqrt(squares / (window - 1) / window + 1.0 / size)
     return abs(t) if direction == 0 else direction * t
 
 
@@ -219,17 +220,21 @@ def _feed(
         counts[SEEN] += 1
         at = counts[NEXT]
         ring[at] = min(max((value - mean) / deviation, -_FARTHEST), _FARTHEST)
-        _take(moments[_NEW], at + 1, ring[at])
+        moments[_NEW, _MEAN], moments[_NEW, _SQUARES] = _take(
+            moments[_NEW, _MEAN], moments[_NEW, _SQUARES], at + 1, ring[at]
+        )
+        at += 1
         counts[FILLED] = min(counts[FILLED] + 1, window)
-        counts[NEXT] = at + 1
-        if at + 1 == window:
+        if at == window:
+            at = 0
             _turn(ring, older)
-            counts[NEXT] = 0
-            moments[_NEW] = 0.0
+            moments[_NEW, _MEAN], moments[_NEW, _SQUARES] = 0.0, 0.0
+        counts[NEXT] = at
         if counts[FILLED] < window:
             continue
-        _join(moments, older, counts[NEXT])
-        if abs(moments[_ALL, _MEAN]) >= min_effect and _statistic(moments[_ALL], window, size, direction) > threshold:
+        _join(moments, older, at)
+        gap = moments[_ALL, _MEAN]
+        if abs(gap) >= min_effect and _statistic(gap, moments[_ALL, _SQUARES], window, size, direction) > threshold:
             counts[ALARMED] = 1
             return i
     return -1
