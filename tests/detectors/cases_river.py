@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.detectors.cases import Case, normal
+from tests.detectors.cases import Case, bernoulli, normal
 
 CASES = [
     Case(
@@ -16,6 +16,69 @@ CASES = [
             ({"clock": 0}, "clock must be at least 1"),
             ({"sigma": 1}, "adwin takes the parameters delta, clock"),
         ),
+    ),
+    Case(
+        "ddm",
+        (
+            {"warm_start": 100, "drift_threshold": 3.5},
+            {"warm_start": 5, "drift_threshold": 1.5, "warning_threshold": 1.0},
+        ),
+        healthy=bernoulli(0.1),
+        changed=bernoulli(0.5),
+        refused=(
+            ({"warm_start": -1}, "warm_start must not be negative"),
+            ({"drift_threshold": -1.0}, "drift_threshold must be a number of at least 0"),
+            ({"warning_threshold": float("nan")}, "warning_threshold must be a number of at least 0"),
+        ),
+    ),
+    Case(
+        "eddm",
+        ({"alpha": 0.7, "beta": 0.6}, {}, {"warm_start": 0, "alpha": 0.99, "beta": 0.97}),
+        healthy=bernoulli(0.1),
+        changed=bernoulli(0.5),
+        refused=(
+            ({"warm_start": -1}, "warm_start must not be negative"),
+            ({"beta": 0.0}, "beta must lie above 0"),
+            ({"beta": 0.8}, "alpha must be at least beta"),
+        ),
+        within=1000,
+    ),
+    Case(
+        "hddm_a",
+        ({}, {"drift_confidence": 0.1, "warning_confidence": 0.2, "two_sided_test": True}),
+        healthy=bernoulli(0.1),
+        changed=bernoulli(0.5),
+        refused=(
+            ({"drift_confidence": 0.0}, "drift_confidence must lie above 0"),
+            ({"warning_confidence": float("nan")}, "warning_confidence must lie above 0"),
+        ),
+    ),
+    Case(
+        "hddm_w",
+        (
+            {"drift_confidence": 1e-4},
+            {"lambda_val": 0.2, "two_sided_test": True},
+            {"lambda_val": 0.1, "drift_confidence": 0.01},
+        ),
+        healthy=bernoulli(0.1),
+        changed=bernoulli(0.7),
+        refused=(
+            ({"drift_confidence": 1.5}, "drift_confidence must lie above 0"),
+            ({"lambda_val": 1.5}, "lambda_val must lie between 0 and 1"),
+        ),
+    ),
+    Case(
+        "kswin",
+        ({"alpha": 1e-5}, {"window_size": 300, "stat_size": 20, "alpha": 0.05, "seed": 3}),
+        healthy=normal(),
+        changed=normal(3.0),
+        refused=(
+            ({"alpha": -0.1}, "alpha must lie between 0 and 1"),
+            ({"window_size": 50}, "window_size must be at least twice stat_size"),
+            ({"stat_size": 0}, "stat_size must be 1 to 10,000"),
+            ({"seed": None}, "seed must be a whole number"),
+        ),
+        slow=True,
     ),
     Case(
         "page_hinkley",
