@@ -12,6 +12,7 @@ from detectors.snapshot import SnapshotError, decode
 _CATALOGUE: dict[str, tuple[str, str]] = {
     "adwin": ("mean.adwin", "Adwin"),
     "chi_squared": ("distribution.chi_squared", "ChiSquared"),
+    "cramer_von_mises": ("distribution.cramer_von_mises", "CramerVonMises"),
     "conformal": ("distribution.conformal", "Conformal"),
     "cusum": ("mean.cusum", "Cusum"),
     "ddm": ("mean.ddm", "Ddm"),
@@ -24,6 +25,7 @@ _CATALOGUE: dict[str, tuple[str, str]] = {
     "shiryaev_roberts": ("mean.shiryaev_roberts", "ShiryaevRoberts"),
     "variance": ("mean.variance", "Variance"),
     "welch_t": ("distribution.welch_t", "WelchT"),
+    "wasserstein": ("distribution.wasserstein", "Wasserstein"),
     "windowed_ks": ("distribution.windowed_ks", "WindowedKS"),
     "z_score": ("distribution.z_score", "ZScore"),
 }

@@ -11,14 +11,11 @@ from math import gcd
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from detectors.detector import ALARMED, IGNORED, SEEN, SINCE, Float64Array, Int64Array
+from detectors.distribution.ascending import STEPS, Int32Array, cell_of, grid_of, guide_of
 from detectors.distribution.window import FILLED, NEXT, middle_ranks
 
-Int32Array = npt.NDArray[np.int32]
-
-_GUIDE = 2048  # even steps between the least and the largest reference value, to begin a search in
 _BLOCK = 64  # cells summed together
 _TOTAL, _HIGH, _LOW, _STALE = range(4)  # of a block: sum, largest and smallest sum of a prefix, whether to sum anew
 
@@ -30,16 +27,14 @@ class AgainstReference:
         self._points, self._weights = np.unique(reference, return_counts=True)
         self._divisor = gcd(len(reference), window)
         self._common = len(reference) * window // self._divisor
-        with np.errstate(over="ignore"):
-            spread = float(self._points[-1] - self._points[0])
-        self._grid = np.array([self._points[0], _GUIDE / spread if 0 < spread < 1e300 else 0.0])
-        self._guide = _guide(self._points, self._grid)
+        self._grid = grid_of(self._points)
+        self._guide = guide_of(self._points, self._grid)
         self.ring = np.zeros(window)
         self._slots = np.zeros(window, np.int32)
         self._cells = np.zeros(2 * len(self._points) + 1, np.int32)
         self._blocks = np.zeros((-(-len(self._cells) // _BLOCK), 4), np.int32)
         self._spare = np.zeros(1, np.int64)  # values that need no look
-        self.memory = 40 * len(reference) + 16 * window + 8 * _GUIDE
+        self.memory = 40 * len(reference) + 16 * window + 8 * STEPS
 
     def feed(self, counts: Int64Array, threshold: float, values: Float64Array) -> int:
         """Take values up to and including the first alarm; its position, or -1."""
@@ -69,39 +64,6 @@ class AgainstReference:
 
 
 @numba.njit(cache=True)
-def _step(grid: Float64Array, value: float) -> int:
-    """The step of the guide that a value falls in; it rises with the value."""
-    place: int = int(min(max((value - grid[0]) * grid[1], 0.0), _GUIDE - 1.0))
-    return place
-
-
-@numba.njit(cache=True)
-def _guide(points: Float64Array, grid: Float64Array) -> Int32Array:
-    """Where the reference values of each step begin: of step s they are guide[s] to guide[s + 1] - 1."""
-    guide = np.zeros(_GUIDE + 1, np.int32)
-    for j in range(len(points)):
-        guide[_step(grid, points[j]) + 1] += 1
-    for step in range(_GUIDE):
-        guide[step + 1] += guide[step]
-    return guide
-
-
-@numba.njit(cache=True)
-def _slot(points: Float64Array, guide: Int32Array, grid: Float64Array, value: float) -> int:
-    """The cell of a value: 2j + 1 for the j-th reference value itself, 2j for the gap before it."""
-    step = _step(grid, value)
-    low, high = guide[step], guide[step + 1]
-    while low < high:
-        middle = (low + high) >> 1
-        if points[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    found: int = 2 * low + (1 if low < len(points) and points[low] == value else 0)
-    return found
-
-
-@numba.njit(cache=True)
 def _clear(
     counts: Int64Array, weights: Int64Array, cells: Int32Array, blocks: Int32Array, spare: Int64Array, window: int
 ) -> None:
@@ -126,7 +88,7 @@ def _recount(
 ) -> None:
     size = weights.sum()
     for i in range(filled):
-        slots[i] = _slot(points, guide, grid, ring[i])
+        slots[i] = cell_of(points, guide, grid, ring[i])
         cells[slots[i]] -= size
 
 
@@ -177,7 +139,7 @@ def _feed(
             _clear(counts, weights, cells, blocks, ahead, window)
             at, filled, spare = 0, 0, 0
         counts[SEEN] += 1
-        slot = _slot(points, guide, grid, value)
+        slot = cell_of(points, guide, grid, value)
         if filled == window:
             old = slots[at]
             cells[old] += size

@@ -9,16 +9,13 @@ so while it is k such steps below the threshold, k values need only be counted.
 from __future__ import annotations
 
 from math import gcd
-from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from detectors.detector import ALARMED, IGNORED, SEEN, SINCE, Float64Array, Int64Array
+from detectors.distribution.ascending import Int32Array, place_of, shift_down, shift_up
 from detectors.distribution.window import FILLED, NEXT, middle_ranks
-
-Int32Array = npt.NDArray[np.int32]
 
 _USED, _SPARE = 0, 1  # places in marks: distinct values in the pool, values that need no look
 
@@ -71,19 +68,6 @@ def _clear(counts: Int64Array, marks: Int64Array) -> None:
 
 
 @numba.njit(cache=True)
-def _place(points: Float64Array, used: int, value: float) -> int:
-    """The first place in the pool whose value is not smaller."""
-    low, high = 0, used
-    while low < high:
-        middle = (low + high) >> 1
-        if points[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@numba.njit(cache=True)
 def _enter(
     marks: Int64Array,
     points: Float64Array,
@@ -95,14 +79,14 @@ def _enter(
 ) -> None:
     """Count a value in; `hole` is the place of a value that is no more in the pool, -1 where there is none."""
     used = marks[_USED]
-    at = _place(points, used, value)
+    at = place_of(points, used, value)
     if at < used and points[at] == value:
         steps[at] += step
         times[at] += 1
         if hole >= 0 and hole != at:
-            _close(points[hole:used])
-            _close(steps[hole:used])
-            _close(times[hole:used])
+            shift_down(points[hole:used])
+            shift_down(steps[hole:used])
+            shift_down(times[hole:used])
             marks[_USED] = used - 1
         return
     if hole < 0:
@@ -110,28 +94,14 @@ def _enter(
         marks[_USED] = used + 1
     if hole < at:
         at -= 1
-        _close(points[hole : at + 1])
-        _close(steps[hole : at + 1])
-        _close(times[hole : at + 1])
+        shift_down(points[hole : at + 1])
+        shift_down(steps[hole : at + 1])
+        shift_down(times[hole : at + 1])
     else:
-        _open(points[at : hole + 1])
-        _open(steps[at : hole + 1])
-        _open(times[at : hole + 1])
+        shift_up(points[at : hole + 1])
+        shift_up(steps[at : hole + 1])
+        shift_up(times[at : hole + 1])
     points[at], steps[at], times[at] = value, step, 1
-
-
-@numba.njit(cache=True)
-def _close(array: npt.NDArray[Any]) -> None:
-    """Move all but the first one place down."""
-    for k in range(len(array) - 1):
-        array[k] = array[k + 1]
-
-
-@numba.njit(cache=True)
-def _open(array: npt.NDArray[Any]) -> None:
-    """Move all but the last one place up."""
-    for k in range(len(array) - 1, 0, -1):
-        array[k] = array[k - 1]
 
 
 @numba.njit(cache=True)
@@ -188,10 +158,10 @@ def _feed(
         counts[SEEN] += 1
         at, filled, hole = counts[NEXT], counts[FILLED], -1
         if filled >= window:  # the oldest of the newer window grows old
-            passing = _place(points, marks[_USED], ring[at - window if at >= window else at - window + size])
+            passing = place_of(points, marks[_USED], ring[at - window if at >= window else at - window + size])
             steps[passing] -= size
         if filled == size:
-            oldest = _place(points, marks[_USED], ring[at])
+            oldest = place_of(points, marks[_USED], ring[at])
             steps[oldest] += window
             times[oldest] -= 1
             if times[oldest] == 0:

@@ -7,6 +7,7 @@ import numpy as np
 from tests.detectors.cases import Case, categories, normal
 
 REFERENCE = np.random.default_rng(7).normal(size=200)
+TIED = np.round(REFERENCE)
 CATEGORIES = np.random.default_rng(7).integers(4, size=200).astype(float)
 
 CASES = [
@@ -33,5 +34,34 @@ CASES = [
         healthy=categories(1, 1, 1, 1),
         changed=categories(1, 1),
         refused=(({"window": 3}, "window must be at least 10"),),
+    ),
+    Case(
+        "cramer_von_mises",
+        (
+            {"reference": REFERENCE, "window": 40, "threshold": 2.0},
+            {"reference": TIED, "window": 50, "threshold": 1.0, "min_effect": 0.25},
+        ),
+        healthy=normal(),
+        changed=normal(1.5),
+        refused=(
+            ({"window": 9}, "window must be at least 10"),
+            ({"threshold": float("nan")}, "threshold must be a number above 0"),
+            ({"min_effect": 0.7}, "min_effect must be at least 0 and below 0.6"),
+        ),
+    ),
+    Case(
+        "wasserstein",
+        (
+            {"reference": REFERENCE, "window": 40, "threshold": 0.7},
+            {"reference": TIED, "window": 50, "threshold": 0.4, "unit": "value"},
+        ),
+        healthy=normal(),
+        changed=normal(1.5),
+        refused=(
+            ({"window": 9}, "window must be at least 10"),
+            ({"threshold": -1.0}, "threshold must be a number above 0"),
+            ({"unit": "percent"}, "unit must be deviation or value"),
+            ({"reference": np.zeros(50)}, "needs a reference that varies"),
+        ),
     ),
 ]

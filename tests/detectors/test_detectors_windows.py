@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -81,3 +82,62 @@ def test_two_sliding_windows_follow_a_slow_drift_and_date_a_jump() -> None:
     assert abs(at + 1 - detector.since_change - 20_000) < 30
     against_the_start = detectors.build("windowed_ks", reference=values[:1000], window=400, threshold=0.25)
     assert against_the_start.feed(values) < 20_000
+
+
+@given(seed=SEEDS, size=st.integers(30, 150), window=st.integers(10, 80), decimals=DECIMALS)
+@settings(derandomize=True, deadline=None, max_examples=25)
+def test_the_cramer_von_mises_statistic_is_scipys_ties_included(
+    seed: int, size: int, window: int, decimals: int
+) -> None:
+    reference = np.round(np.random.default_rng(seed).normal(size=size), decimals)
+    values = drifting(seed, window + 90, decimals)
+    detector = detectors.build("cramer_von_mises", reference=reference, window=window, threshold=1e9)
+    for i, value in enumerate(values):
+        detector.update(value)
+        if i + 1 < window:
+            assert detector.statistic == 0.0
+        elif i % 5 == 0:
+            expected = stats.cramervonmises_2samp(values[i + 1 - window : i + 1], reference, method="asymptotic")
+            assert detector.statistic == expected.statistic
+
+
+@pytest.mark.parametrize(("level", "chance"), [(0.4614, 0.05), (1.1679, 0.001)])
+def test_the_levels_in_the_docstring_of_cramer_von_mises_are_those_of_its_limit(level: float, chance: float) -> None:
+    assert 1 - stats._hypotests._cdf_cvm_inf(level) == pytest.approx(chance, rel=0.01)
+
+
+@given(seed=SEEDS, size=st.integers(30, 150), window=st.integers(10, 80), decimals=DECIMALS)
+@settings(derandomize=True, deadline=None, max_examples=25)
+def test_the_wasserstein_distance_is_scipys(seed: int, size: int, window: int, decimals: int) -> None:
+    reference = np.round(np.random.default_rng(seed).normal(3.0, size=size), decimals)
+    values = drifting(seed, window + 90, decimals)
+    plain = detectors.build("wasserstein", reference=reference, window=window, threshold=1e9, unit="value")
+    scaled = detectors.build("wasserstein", reference=reference, window=window, threshold=1e9)
+    for i, value in enumerate(values):
+        plain.update(value)
+        scaled.update(value)
+        if i + 1 < window:
+            assert plain.statistic == scaled.statistic == 0.0
+        elif i % 5 == 0:
+            expected = stats.wasserstein_distance(values[i + 1 - window : i + 1], reference)
+            assert plain.statistic == pytest.approx(expected, rel=1e-9, abs=1e-15)
+            assert scaled.statistic == pytest.approx(expected / reference.std(), rel=1e-9, abs=1e-15)
+
+
+@given(seed=SEEDS, window=st.integers(10, 60), decimals=DECIMALS, threshold=st.floats(0.1, 1.5), heavy=st.booleans())
+@settings(derandomize=True, deadline=None, max_examples=25)
+def test_the_bound_on_wassersteins_growth_leaves_out_no_alarm(
+    seed: int, window: int, decimals: int, threshold: float, heavy: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    reference = np.round(rng.normal(size=60), decimals)
+    values = np.round(rng.standard_t(1.5, 300), decimals) if heavy else drifting(seed, 300, decimals)
+    expected, start = [], 0
+    for done in range(1, len(values) + 1):
+        if done - start >= window:
+            found = stats.wasserstein_distance(values[done - window : done], reference) / reference.std()
+            if found > threshold:
+                expected.append(done - 1)
+                start = done
+    detector = detectors.build("wasserstein", reference=reference, window=window, threshold=threshold)
+    assert detector.update_many(values).tolist() == expected
