@@ -55,6 +55,11 @@ class Kafka:
         for future in self._admin.delete_topics(names, operation_timeout=30).values() if names else ():
             future.result()
 
+    def brokers(self) -> list[tuple[str, int]]:
+        """Host and port of every broker."""
+        found = self._admin.list_topics(timeout=_TIMEOUT).brokers.values()
+        return [(broker.host, broker.port) for broker in found]
+
     def topics(self, prefix: str) -> list[str]:
         """The topics whose names begin with `prefix`."""
         return [name for name in self._admin.list_topics(timeout=_TIMEOUT).topics if name.startswith(prefix)]

@@ -39,11 +39,12 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """How many things were compared."""
+    """How many things were compared; `totals` sums each count over the cumulative windows of whole models."""
 
     windows: int
     values: int
     counts: int
+    totals: Mapping[str, int]
 
 
 def metric_events(records: Iterable[Published]) -> list[dict[str, Any]]:
@@ -84,6 +85,46 @@ def no_revision_twice(events: Sequence[Mapping[str, Any]]) -> int:
     return len(events)
 
 
+NEXT = {
+    None: {"pending", "firing"},
+    "pending": {"firing", "resolved"},
+    "firing": {"firing", "resolved"},
+    "resolved": set(),
+}
+"""What an episode may say after what it said last (contract: alert event)."""
+
+
+def alerts_legal(events: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """Each alert's sequence is 1, 2, 3, … in the order of the topic, one open episode at a time, and every episode
+    goes the way that alerts go. Returns how many first firings there were, by kind."""
+    last: dict[str, Mapping[str, Any]] = {}
+    firings: Counter[str] = Counter()
+    for event in events:
+        before = last.get(event["alert_id"])
+        name = f"{event['rule']} of {event['model']}/{event['version']}/{event['variant']}"
+        sequence = 0 if before is None else before["sequence"]
+        assert event["sequence"] == sequence + 1, f"{name}: {event['sequence']} after {sequence}"
+        same = before is not None and before["episode_id"] == event["episode_id"]
+        status = before["status"] if before is not None and same else None
+        assert same or before is None or before["status"] == "resolved", f"{name}: an episode inside another"
+        assert event["status"] in NEXT[status], f"{name}: {event['status']} after {status}"
+        assert (event["resolution"] is not None) == (event["status"] == "resolved"), f"{name}: {event}"
+        if event["status"] == "firing" and status != "firing":
+            firings[event["kind"]] += 1
+        last[event["alert_id"]] = event
+    return firings
+
+
+def firing(events: Iterable[Mapping[str, Any]], rule: str) -> set[Scope]:
+    """About which whole models an alert of the rule is firing at the end of these events."""
+    last = {event["alert_id"]: event for event in events if event["rule"] == rule}
+    return {
+        Scope(event["model"], event["version"], event["variant"], None)
+        for event in last.values()
+        if event["status"] == "firing"
+    }
+
+
 def _once(what: str, values: Sequence[str]) -> None:
     twice = [value for value, times in Counter(values).items() if times > 1]
     assert not twice, f"{len(twice)} {what} more than once, such as {twice[0]}"
@@ -107,8 +148,11 @@ def differences(expected: Expected, events: Iterable[Mapping[str, Any]]) -> tupl
     problems = [f"{window}: no event" for window in expected.windows if window not in found]
     problems += [f"{window}: an event, and nothing was sent" for window in found if window not in expected.windows]
     values = counts = 0
+    totals: Counter[str] = Counter()
     for window, figures in expected.windows.items():
         if window in found:
+            if window.start is None and window.scope.segment is None:
+                totals.update(figures.counts)
             said = found[window]
             wanted = expected.values[window]
             values, counts = values + len(wanted), counts + len(figures.counts)
@@ -116,7 +160,7 @@ def differences(expected: Expected, events: Iterable[Mapping[str, Any]]) -> tupl
             if window.start is not None and said["state"] != "final":
                 problems.append(f"{window}: {said['state']}, not final")
     problems += _unmet_differ(expected, events)
-    return problems, Compared(len(found), values, counts)
+    return problems, Compared(len(found), values, counts, totals)
 
 
 def _of_counts_alone(window: Window, event: Mapping[str, Any]) -> bool:

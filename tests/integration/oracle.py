@@ -181,6 +181,20 @@ def _count(windows: dict[Window, Figures], prediction: Prediction, sizes: Sequen
         windows[window].counts[name] += 1
 
 
+def below(expected: Expected, metric: str, limit: float, size: int, min_count: int) -> set[Scope]:
+    """The whole models whose last window of `size` with at least `min_count` outcomes has a metric below the limit:
+    about these a threshold rule on it must fire at the end."""
+    last: dict[Scope, tuple[int, bool]] = {}
+    for window, figures in expected.windows.items():
+        value = expected.values[window].get(metric)
+        if window.size != size or window.scope.segment is not None or value is None or value.value is None:
+            continue
+        assert window.start is not None
+        if len(figures.rows) >= min_count and last.get(window.scope, (-1, False))[0] < window.start:
+            last[window.scope] = (window.start, value.value < limit)
+    return {scope for scope, (_, breached) in last.items() if breached}
+
+
 # -- metrics -------------------------------------------------------------------------------------------------------
 
 

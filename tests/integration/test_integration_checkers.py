@@ -221,3 +221,49 @@ def test_dead_letters_must_be_one_for_each_bad_record_with_its_code() -> None:
 def dead_letter(place: tuple[str, int, int], code: str) -> dict[str, Any]:
     topic, partition, offset = place
     return {"error": {"code": code}, "source": {"topic": topic, "partition": partition, "offset": offset}}
+
+
+def alert(sequence: int, status: str, episode: str = "e1", **more: Any) -> dict[str, Any]:
+    about = {"alert_id": "a1", "rule": "r", "model": "fraud", "version": "1", "variant": None, "kind": "threshold"}
+    resolution = "recovered" if status == "resolved" else None
+    return about | {"episode_id": episode, "sequence": sequence, "status": status, "resolution": resolution} | more
+
+
+def test_an_alert_that_goes_its_way_is_legal_and_fires_once_an_episode() -> None:
+    way = [alert(1, "pending"), alert(2, "firing"), alert(3, "firing"), alert(4, "resolved"), alert(5, "firing", "e2")]
+    assert checkers.alerts_legal(way) == {"threshold": 2}
+    assert checkers.firing(way, "r") == {oracle.Scope("fraud", "1", None, None)}
+    assert checkers.firing(way[:4], "r") == set()
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        [alert(2, "firing")],
+        [alert(1, "firing"), alert(3, "resolved")],
+        [alert(1, "firing"), alert(1, "firing")],
+        [alert(1, "resolved")],
+        [alert(1, "firing"), alert(2, "pending")],
+        [alert(1, "firing"), alert(2, "firing", "e2")],
+        [alert(1, "firing"), alert(2, "resolved"), alert(3, "firing")],
+        [alert(1, "firing", resolution="recovered")],
+    ],
+    ids=["begins late", "a gap", "twice", "begins at its end", "back to pending", "two at once", "after its end",
+         "resolved, but firing"],
+)  # fmt: skip
+def test_an_alert_that_does_not_is_found(way: list[dict[str, Any]]) -> None:
+    with pytest.raises(AssertionError):
+        checkers.alerts_legal(way)
+
+
+def test_a_threshold_is_judged_by_the_last_window_with_enough_outcomes() -> None:
+    records: list[Record] = []
+    for hour, truth in enumerate(("0", "1", "0")):
+        for i in range(4 if hour < 2 else 2):
+            at = START + hour * HOUR + i * MINUTE
+            key = f"{hour}-{i}"
+            records += [prediction(key=key, at=at), label(truth, at, key=key)]
+    expected = oracle.expect(logged(records), SIZES)
+    scope = oracle.Scope("fraud", "1", None, None)
+    assert oracle.below(expected, "accuracy", 0.6, HOUR, min_count=3) == set()
+    assert oracle.below(expected, "accuracy", 0.6, HOUR, min_count=2) == {scope}

@@ -2,7 +2,8 @@
 
 Everything the join semantics speak of is in it: early and late labels, labels at the very edge of the horizon,
 corrections, withdrawals, duplicates, champions and challengers that share a request, labels that name a model,
-missing labels, tombstones and records that are no events. The meaning of each record is kept beside its bytes, so
+missing labels, tombstones and records that are no events. Half way the world changes for one model, so that there is
+something to be alarmed about. The meaning of each record is kept beside its bytes, so
 that the oracle (oracle.py) never parses anything.
 """
 
@@ -23,6 +24,9 @@ SPAN = 2 * HOUR
 REGIONS = ("eu", "us", "apac")
 GRADES = ("a", "b", "c")
 SENTINEL = "sentinel"
+BROKEN = "fraud"
+BREAKS = SPAN // 2
+"""From so much event time on, nine in ten labels of this model say the opposite of what it predicted."""
 TASKS = {"fraud": "binary", "churn": "binary", "grade": "multiclass", "demand": "regression"}
 
 Input = Literal["predictions", "labels"]
@@ -245,6 +249,8 @@ class Traffic:
             yield self._label_record(mended, later + 9_000)
 
     def _truth(self, prediction: Prediction) -> str | float:
+        if prediction.model == BROKEN and prediction.timestamp >= self.start + BREAKS and self.draw.random() < 0.9:
+            return "1" if prediction.prediction == "0" else "0"
         if TASKS[prediction.model] == "binary":
             assert isinstance(prediction.score, float)
             return "1" if self.draw.random() < prediction.score else "0"
