@@ -27,6 +27,7 @@ from detectors.snapshot import SnapshotError
 
 _RUN = 4  # place in counts: values since the start
 _BASE, _SLOPE, _WEALTH, _AGE = range(4)  # rows of bets: the factor of a value u is base + slope × u
+_LEAST = 1e-12  # parts of the range that a bound must be away from its ends, so that no factor overflows
 _DIRECTIONS = ("up", "down", "both")
 
 
@@ -52,11 +53,11 @@ class ShiryaevRobertsParams:
     def __post_init__(self) -> None:
         demand(self.direction in _DIRECTIONS, "direction must be up, down or both")
         demand(isfinite(self.high - self.low) and self.low < self.high, "low must lie below high, both finite")
-        demand(0 < self.share(self.bound) < 1, "bound must lie between low and high")
+        demand(_LEAST <= self.share(self.bound) <= 1 - _LEAST, "bound must lie between low and high")
         demand(1 <= self.threshold <= 1e12, "threshold must be a run length of 1 to 1e12 values")
         demand(self.lower is None or self.direction == "both", "lower is for direction both; else bound says it")
         demand(
-            self.lower is None or (self.share(self.lower) > 0 and self.lower <= self.bound),
+            self.lower is None or (self.share(self.lower) >= _LEAST and self.lower <= self.bound),
             "lower must lie above low and be at most bound",
         )
         demand(1 <= self.bets <= 256, "bets must be 1 to 256")
