@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tests.detectors.cases import Case, normal
+from collections.abc import Callable
+
+import numpy as np
+
+from tests.detectors.cases import Array, Case, normal
+
+
+def shares(a: float, b: float) -> Callable[[np.random.Generator, int], Array]:
+    """Independent beta values: above 0 and below 1, so that every family of focus has them."""
+    return lambda rng, size: rng.beta(a, b, size)
+
 
 CASES = [
     Case(
@@ -40,6 +50,34 @@ CASES = [
             ({"limit": float("inf")}, "limit must be a number above 0"),
             ({"target": float("nan")}, "target must be a number"),
             ({"scale": -1.0}, "scale must be a number above 0"),
+            ({"direction": "sideways"}, "direction must be up, down or both"),
+        ),
+    ),
+    Case(
+        "focus",
+        (
+            {"threshold": 12.0, "scale": 0.224},
+            {"threshold": 12.0, "target": 0.52, "scale": 0.25},
+            {"threshold": 3.0, "scale": 0.2, "direction": "up"},
+            {"threshold": 3.0, "scale": 0.2, "direction": "down", "target": 0.6},
+            {"threshold": 3.0, "family": "bernoulli"},
+            {"threshold": 2.0, "family": "bernoulli", "target": 0.5},
+            {"threshold": 1.5, "family": "poisson"},
+            {"threshold": 1.5, "family": "poisson", "target": 0.5, "direction": "up"},
+            {"threshold": 5.0, "family": "gamma", "shape": 2.0},
+            {"threshold": 5.0, "family": "gamma", "target": 0.5},
+        ),
+        healthy=shares(2.0, 2.0),
+        changed=shares(6.0, 2.0),
+        within=100,
+        refused=(
+            ({"threshold": 0.0}, "threshold must be a number above 0"),
+            ({"family": "binomial"}, "family must be gaussian, bernoulli, poisson or gamma"),
+            ({"family": "bernoulli", "target": 1.0}, "target must lie between .* for bernoulli"),
+            ({"family": "poisson", "target": 0.0}, "target must lie between .* for poisson"),
+            ({"target": float("nan")}, "target must lie between"),
+            ({"scale": 0.0}, "scale must be a number above 0"),
+            ({"shape": -1.0}, "shape must lie between"),
             ({"direction": "sideways"}, "direction must be up, down or both"),
         ),
     ),
