@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 WORKERS ?= 2
 
-.PHONY: help install check format test demo bench schemas clean kernels
+.PHONY: help install check format test demo bench evaluate schemas clean kernels
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -57,6 +57,9 @@ demo: kernels ## see it alive: a real model, a planted change, the alert
 
 bench: kernels ## throughput and latency against the ceiling, in one run
 	$(BIN)/python -m tests.benchmarks.pipeline
+
+evaluate: kernels ## false alarms and delays of every detector, into docs/detectors
+	$(BIN)/python -m detectors.evaluation
 
 schemas: install ## write JSON Schema and AsyncAPI from the models
 	$(BIN)/streamgauge schemas export
