@@ -64,4 +64,35 @@ CASES = [
             ({"reference": np.zeros(50)}, "needs a reference that varies"),
         ),
     ),
+    Case(
+        "jensen_shannon",
+        (
+            {"reference": REFERENCE, "window": 40, "threshold": 0.4},
+            {"reference": TIED, "window": 50, "threshold": 0.2, "cells": "categories", "min_effect": 0.2},
+            {"reference": REFERENCE, "window": 40, "threshold": 0.25, "cells": "quantile", "bins": 5},
+        ),
+        healthy=normal(),
+        changed=normal(1.5),
+        refused=(
+            ({"threshold": 1.0}, "threshold must be below 1"),
+            ({"cells": "round"}, "cells must be linear, quantile or categories"),
+            ({"bins": 1}, "bins must be 2 to 1000"),
+        ),
+    ),
+    Case(
+        "psi",
+        (
+            {"reference": REFERENCE, "window": 40, "threshold": 1.5},
+            {"reference": TIED, "window": 50, "threshold": 0.6, "cells": "categories", "min_effect": 0.2},
+            {"reference": REFERENCE, "window": 40, "threshold": 0.6, "cells": "quantile", "bins": 5, "smoothing": 1.0},
+        ),
+        healthy=normal(),
+        changed=normal(1.5),
+        refused=(
+            ({"window": 9}, "window must be at least 10"),
+            ({"threshold": 0.0}, "threshold must be a number above 0"),
+            ({"min_effect": 1.0}, "min_effect must be at least 0 and below 1"),
+            ({"smoothing": 0.0}, "smoothing must be a number above 0"),
+        ),
+    ),
 ]

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.spatial import distance
 
 import detectors
+from detectors.distribution.binned import points_of
 
 SEEDS = st.integers(0, 2**32)
 DECIMALS = st.sampled_from([0, 1, 8])
@@ -141,3 +143,85 @@ def test_the_bound_on_wassersteins_growth_leaves_out_no_alarm(
                 start = done
     detector = detectors.build("wasserstein", reference=reference, window=window, threshold=threshold)
     assert detector.update_many(values).tolist() == expected
+
+
+def counted(values: np.ndarray, reference: np.ndarray, cells: str, bins: int) -> np.ndarray:
+    """How many values each cell holds, by numpy alone."""
+    if cells == "categories":
+        known = np.unique(reference)
+        counts = [np.count_nonzero(values == each) for each in known]
+        return np.array([*counts, len(values) - sum(counts)], float)
+    low, high = reference.min(), reference.max()
+    parts = np.arange(bins + 1) / bins
+    inner = (
+        low * (1 - parts) + high * parts if cells == "linear" else np.quantile(reference, parts, method="inverted_cdf")
+    )
+    edges = np.unique(np.concatenate(([np.nextafter(low, -np.inf)], inner[1:-1], [high])))
+    return np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1).astype(float)
+
+
+@given(
+    seed=SEEDS,
+    size=st.integers(30, 150),
+    window=st.integers(10, 80),
+    decimals=DECIMALS,
+    cells=st.sampled_from(["linear", "quantile", "categories"]),
+    bins=st.integers(2, 20),
+    smoothing=st.sampled_from([0.01, 0.5, 2.0]),
+)
+@settings(derandomize=True, deadline=None, max_examples=40)
+def test_psi_and_jensen_shannon_are_what_scipy_makes_of_the_counts(
+    seed: int, size: int, window: int, decimals: int, cells: str, bins: int, smoothing: float
+) -> None:
+    reference = np.round(np.random.default_rng(seed).normal(size=size), decimals)
+    values = drifting(seed, window + 90, decimals)
+    common = {"reference": reference, "window": window, "cells": cells, "bins": bins}
+    psi = detectors.build("psi", **common, threshold=1e9, smoothing=smoothing)
+    jensen = detectors.build("jensen_shannon", **common, threshold=0.9999999)
+    theirs = counted(reference, reference, cells, bins)
+    for i, value in enumerate(values):
+        psi.update(value)
+        if i + 1 < window:
+            assert psi.statistic == 0.0
+        elif i % 5 == 0:
+            last = values[i + 1 - window : i + 1]
+            jensen.reset()
+            jensen.update_many(last)
+            ours = counted(last, reference, cells, bins)
+            assert jensen.statistic == pytest.approx(distance.jensenshannon(ours, theirs, 2), abs=1e-8)
+            p, q = (each + smoothing for each in (ours, theirs))
+            both = stats.entropy(p, q) + stats.entropy(q, p)
+            assert psi.statistic == pytest.approx(both, rel=1e-9, abs=1e-12)
+            assert psi.effect == pytest.approx(np.abs(ours / window - theirs / size).sum() / 2, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["psi", "jensen_shannon"])
+def test_an_effect_too_small_to_matter_never_fires_and_a_larger_one_does(name: str) -> None:
+    rng = np.random.default_rng(4)
+    reference = rng.integers(4, size=20_000).astype(float)
+    small, large = (rng.choice(4, 30_000, p=[0.25 - d, 0.25, 0.25, 0.25 + d]).astype(float) for d in (0.03, 0.12))
+    low = {"psi": 0.005, "jensen_shannon": 0.02}[name]
+    common = {"reference": reference, "window": 5000, "threshold": low, "cells": "categories"}
+    assert len(detectors.build(name, **common).update_many(small)) > 0
+    gated = detectors.build(name, **common, min_effect=0.08)
+    assert len(gated.update_many(small)) == 0
+    assert gated.statistic > gated.threshold
+    assert gated.feed(large) >= 0
+    assert gated.effect >= 0.08
+
+
+def test_bins_hold_the_reference_whatever_its_values() -> None:
+    rng = np.random.default_rng(6)
+    for reference in (
+        rng.normal(size=500),
+        np.full(50, 3.25),
+        np.array([-1.7e308, 1.7e308] * 20),
+        np.array([5e-324, 0.0, -5e-324] * 20),
+        rng.integers(3, size=90).astype(float),
+    ):
+        for cells in ("linear", "quantile"):
+            points = points_of(reference, cells, 10)
+            places = np.searchsorted(points, reference)
+            assert places.min() >= 1, "the lower outer bin is empty"
+            assert places.max() <= len(points) - 1, "the upper outer bin is empty"
+            assert (points[1:] > points[:-1]).all()
