@@ -28,7 +28,8 @@ class PSI(Binned):
 
     It is the sum over cells of (p - q) log(p / q), the relative entropies of both directions together. An empty cell
     would make it infinite, so `smoothing` is added to every count, of the window and of the reference; the habit of
-    0.1 and 0.25 for levels overlooks that chance alone gives about (cells - 1) × (1 / window + 1 / reference). There is no test before the window is full; an alarm empties it.
+    0.1 and 0.25 for levels overlooks that chance alone gives about (cells - 1) × (1 / window + 1 / reference). There
+    is no test before the window is full; an alarm empties it.
 
     Memory: 12 bytes × window, plus 56 bytes × cells, plus the reference.
 
