@@ -2,13 +2,22 @@
 
 from detectors.calibration.calibrate import calibrate
 from detectors.calibration.dependence import lag_one_autocorrelation
-from detectors.calibration.division import Division
-from detectors.calibration.result import Calibration, Kind, Uncalibrated
-from detectors.calibration.run_length import cusum_interval, cusum_run_length, ewma_limit, ewma_run_length
-from detectors.calibration.season import Profile
+from detectors.calibration.division import Division, share
+from detectors.calibration.profile import Profile
+from detectors.calibration.result import Calibration, Direction, Kind, Uncalibrated
+from detectors.calibration.run_length import (
+    cusum_interval,
+    cusum_run_length,
+    ewma_limit,
+    ewma_run_length,
+    focus_alarms,
+    focus_run_length,
+    focus_threshold,
+)
 
 __all__ = [
     "Calibration",
+    "Direction",
     "Division",
     "Kind",
     "Profile",
@@ -18,5 +27,9 @@ __all__ = [
     "cusum_run_length",
     "ewma_limit",
     "ewma_run_length",
+    "focus_alarms",
+    "focus_run_length",
+    "focus_threshold",
     "lag_one_autocorrelation",
+    "share",
 ]

@@ -1,192 +1,65 @@
-"""Thresholds from a false-alarm budget, by a bound: no simulation, no tuning, the assumptions said in words.
+"""Thresholds by bounds that hold for any number of values: adwin, chi_squared.
 
-The budget is a number of false alarms in 30 days, shared by all armed series. Each bound limits the expected number of
-alarms of a healthy series of independent values at a given rate; linearity of expectation does the rest. A sample that
-a bound cannot stand on raises Uncalibrated, with the reason as a sentence.
+Each bound limits the expected number of alarms of a healthy series at a given rate; linearity of expectation does the
+rest. Both are for independent values; where values depend on each other, sums of them vary as those of fewer
+independent ones would, and what is asked of the exponent is multiplied by that inflation.
 """
 
 from __future__ import annotations
 
-from math import ceil, log, sqrt
-from typing import Literal
+from math import ceil, exp, log, sqrt
 
 import numpy as np
 
-from detectors.calibration.result import Kind, Promise, Request, Uncalibrated
+from detectors.calibration.dependence import LEAST_FREEDOM, Dependence, certain
+from detectors.calibration.request import Request
+from detectors.calibration.result import Promise, Uncalibrated
 from detectors.detector import Float64Array
 from detectors.distribution.chi_squared import LEAST, cells
-from detectors.distribution.windowed_ks import ks_bound, ks_distance_at
 
-STANDARD_ERRORS = 5.0
-"""An allowance must be at least this many standard errors of the reference mean."""
-
-
-def page_hinkley(request: Request) -> Promise:
-    """Parameters of page_hinkley, by Kingman's bound."""
-    r = request
-    return _page_hinkley(r.values, r.looks, r.share, r.kind, r.min_effect, r.direction)
+_CLOCK, _BUCKETS = 32, 5
 
 
 def adwin(request: Request) -> Promise:
-    """Parameters of adwin, by Bernstein's bound."""
-    return _adwin(request.values, request.looks, request.share)
-
-
-def windowed_ks(request: Request) -> Promise:
-    """Parameters of windowed_ks, by the bound of Dvoretzky, Kiefer and Wolfowitz."""
-    r = request
-    return _windowed_ks(r.values, r.looks, r.share, r.window or 500, 0.1 if r.min_effect is None else r.min_effect)
+    """A union bound over checks and cuts of the Bernstein bound that ADWIN tests with, for values of a range of 1."""
+    sample = request.values
+    size, spread = len(sample), max(float(sample.std()), 1e-9)
+    found = request.dependence() if sample.std() > 0 else Dependence(1.0, float(size), 0, sample, np.zeros(0))
+    if found.freedom < LEAST_FREEDOM:
+        raise Uncalibrated("the reference is too short to tell how far its values depend on each other", 4 * size)
+    # a cut is exceeded with at most 2 exp(-log(2 log W / delta)) = delta / log W; there are buckets × log2 W cuts
+    cuts, checks = (_BUCKETS + 1) / log(2.0), max(request.looks / _CLOCK, 1.0)
+    nominal = min(request.share / (checks * cuts), 0.5)
+    width = 2.0 * log(max(request.looks + size, 3.0))
+    strictness = certain(log(width / nominal), found.freedom) * found.inflation
+    if strictness - log(width) > 600.0:
+        raise Uncalibrated("the values of the reference depend on each other too much for adwin", None)
+    within = 8
+    while within < 1_000_000:  # the least number of new values at which one standard deviation exceeds epsilon
+        inverse = 1.0 / (within - 4.0) + 1.0 / size
+        if sqrt(2.0 * inverse * spread * spread * strictness) + 2.0 / 3.0 * strictness * inverse < spread:
+            break
+        within = ceil(within * 1.05)
+    return Promise(
+        params={"delta": width * exp(-strictness), "clock": _CLOCK, "max_buckets": _BUCKETS},
+        method="bound",
+        expected_per_30d=checks * cuts * nominal,
+        assumes=(
+            "independent values at the reference's rate"
+            if found.inflation == 1.0
+            else f"values at the reference's rate, {found.inflation:.3g} of which count as one in a mean"
+        )
+        + "; Bernstein's bound with the window's own variance, summed over all checks and cuts of 30 days",
+        shift=1.0,
+        within=within,
+        inflation=found.inflation,
+    )
 
 
 def chi_squared(request: Request) -> Promise:
     """Parameters of chi_squared, by Chernoff's bound."""
     r = request
     return _chi_squared(r.values, r.looks, r.share, r.window or 500, 0.05 if r.min_effect is None else r.min_effect)
-
-
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-
-
-def _page_hinkley(
-    sample: Float64Array,
-    looks: float,
-    share: float,
-    kind: Kind,
-    min_effect: float | None,
-    direction: Literal["up", "down", "both"],
-) -> Promise:
-    """Kingman's and Lundberg's bound: a reflected walk of increments Y with negative mean is above h after a step
-    with at most exp(-theta h), where E exp(theta Y) = 1 (Asmussen, Applied Probability and Queues, XIII.5).
-
-    The running mean is itself uncertain, by about one standard error over the values seen so far; the bound is
-    averaged over that error and summed over the 30 days, so the early days, when the mean is poor, are paid for.
-    """
-    size = len(sample)
-    if kind == "binary":
-        mean = (float(sample.sum()) + 0.5) / (size + 1.0)
-        spread = sqrt(mean * (1.0 - mean))
-    else:
-        mean, spread = float(sample.mean()), float(sample.std())
-    if not spread > 0:
-        raise Uncalibrated("the reference does not vary")
-    delta = min_effect if min_effect is not None else (0.05 if kind == "binary" else 0.25 * spread)
-    error = spread / sqrt(size)
-    if delta < STANDARD_ERRORS * error:
-        needed = ceil((STANDARD_ERRORS * spread / delta) ** 2)
-        raise Uncalibrated(
-            f"the allowance {delta:.4g} is smaller than five standard errors of the reference mean "
-            f"({STANDARD_ERRORS * error:.4g}); a reference of about {needed} values would do",
-            needed,
-        )
-    starts = np.geomspace(size, size + looks, 25)
-    errors = spread / np.sqrt(starts[:-1])[:, None] * _NODES[None, :]
-    weights = (np.diff(starts)[:, None] * _WEIGHTS[None, :]).ravel()
-    sides = (1.0, -1.0) if direction == "both" else ((1.0,) if direction == "up" else (-1.0,))
-    thetas = [_exponents(sample * side, mean * side, errors.ravel(), delta, kind) for side in sides]
-
-    def expected(threshold: float) -> float:
-        return float(sum(weights @ np.exp(-theta * threshold) for theta in thetas))
-
-    low, high = 0.0, spread
-    while expected(high) > share:
-        low, high = high, 2.0 * high
-        if high > 1e6 * spread:
-            raise Uncalibrated("the tails of the reference are too heavy for the bound")
-    for _ in range(60):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if expected(middle) > share else (low, middle)
-    mode = {"up": "up", "down": "down", "both": "both"}[direction]
-    return Promise(
-        params={"min_instances": 30, "delta": delta, "threshold": high, "alpha": 1.0, "mode": mode},
-        method="bound",
-        expected_per_30d=expected(high),
-        assumes=(
-            "independent values at the reference's rate; Kingman's bound with the moment generating function of "
-            + ("a Bernoulli variable" if kind == "binary" else "the reference, three standard errors up")
-            + ", averaged over the error of the running mean"
-        ),
-        shift=3.0 * delta if kind == "binary" else 3.0 * delta / spread,
-        within=ceil(high / (2.0 * delta)),
-    )
-
-
-def _exponents(sample: Float64Array, mean: float, errors: Float64Array, delta: float, kind: Kind) -> Float64Array:
-    """For each error of the running mean, the theta at which E exp(theta (X - mean - delta)) = 1; 0 where there is
-    none above 0. Found on a grid, from below."""
-    grid = np.geomspace(1e-3, 1e3, 400)
-    if kind == "binary":
-        spread = sqrt(abs(mean) * (1.0 - abs(mean)))
-        grid = grid / spread
-        down = mean < 0  # the mirrored side: X is -1 with the probability of an error
-        rates = np.clip(abs(mean) + (-errors if down else errors), 1e-12, 1.0 - 1e-12)
-        steps = np.expm1(-grid) if down else np.expm1(np.minimum(grid, 500.0))
-        best = np.zeros(len(errors))
-        for i, rate in enumerate(rates):
-            slope = np.log1p(rate * steps) / grid - mean
-            best[i] = _last_below(grid, slope, delta)
-        return best
-    gaps = sample - mean
-    grid = grid / gaps.std()
-    grid = grid[grid * max(float(gaps.max()), 1e-300) < 300.0]
-    if not len(grid):
-        return np.zeros(len(errors))
-    slope = np.empty(len(grid))
-    for k, theta in enumerate(grid):
-        powers = np.exp(theta * gaps)
-        guard = 3.0 * float((powers - theta * gaps).std()) / sqrt(len(gaps))
-        slope[k] = log(float(powers.mean()) + guard) / theta
-    slope = np.maximum.accumulate(slope)
-    place = np.searchsorted(slope, delta - errors, side="right")
-    return np.where(place > 0, grid[np.maximum(place, 1) - 1], 0.0)
-
-
-def _last_below(grid: Float64Array, slope: Float64Array, level: float) -> float:
-    # log E exp(theta X) / theta rises with theta
-    place = int(np.searchsorted(slope, level, side="right"))
-    return float(grid[place - 1]) if place else 0.0
-
-
-def _adwin(sample: Float64Array, looks: float, share: float) -> Promise:
-    """A union bound over checks and cuts of the Bernstein bound that ADWIN tests with."""
-    clock, buckets = 32, 5
-    # a cut is exceeded with at most 2 exp(-log(2 log W / delta)) = delta / log W; there are buckets × log2 W cuts
-    cuts = (buckets + 1) / log(2.0)
-    checks = max(looks / clock, 1.0)
-    delta = min(share / (checks * cuts), 0.5)
-    spread, width = max(float(sample.std()), 1e-9), looks + len(sample)
-    strictness = log(2.0 * log(max(width, 3.0)) / delta)
-    within = 8
-    while within < 1_000_000:  # the least number of new values at which one standard deviation exceeds epsilon
-        inverse = 1.0 / (within - 4.0) + 1.0 / len(sample)
-        if sqrt(2.0 * inverse * spread * spread * strictness) + 2.0 / 3.0 * strictness * inverse < spread:
-            break
-        within = ceil(within * 1.05)
-    return Promise(
-        params={"delta": delta, "clock": clock, "max_buckets": buckets},
-        method="bound",
-        expected_per_30d=checks * cuts * delta,
-        assumes="independent values at the reference's rate; Bernstein's bound with the window's own variance, "
-        "summed over all checks and cuts of 30 days; values of a range of about 1",
-        shift=1.0,
-        within=within,
-    )
-
-
-def _windowed_ks(sample: Float64Array, looks: float, share: float, window: int, min_effect: float) -> Promise:
-    """The two-sample Dvoretzky-Kiefer-Wolfowitz bound (see `ks_bound`), summed over all looks."""
-    threshold = max(ks_distance_at(min(share / looks, 1.0), len(sample), window), min_effect)
-    if threshold >= 0.9:
-        raise Uncalibrated(f"a reference of {len(sample)} values and a window of {window} are too small for the budget")
-    return Promise(
-        params={"window": window, "threshold": threshold},
-        method="bound",
-        expected_per_30d=looks * ks_bound(threshold, len(sample), window),
-        assumes="independent values at the reference's rate; two-sample Dvoretzky-Kiefer-Wolfowitz bound, summed over "
-        "every look of 30 days",
-        shift=min(1.0, 1.5 * threshold),
-        within=ceil(window / 1.5),
-    )
 
 
 def _chi_squared(sample: Float64Array, looks: float, share: float, window: int, min_effect: float) -> Promise:

@@ -8,23 +8,28 @@ from math import isfinite
 import numpy as np
 import numpy.typing as npt
 
-from detectors.calibration import bound
-from detectors.calibration.dependence import lag_one_autocorrelation
-from detectors.calibration.result import MONTH, Calibration, Direction, Kind, Promise, Request, Uncalibrated
+from detectors.calibration import bound, excursions, windows
+from detectors.calibration.preparation import Preparation, for_level, for_shape
+from detectors.calibration.profile import as_timestamps
+from detectors.calibration.request import Request
+from detectors.calibration.result import MONTH, Calibration, Direction, Kind, Promise, Uncalibrated
 from detectors.catalogue import find
-from detectors.detector import Values, as_values, demand
+from detectors.detector import Float64Array, Int64Array, Values, as_values, demand
 
-LAG_ONE = 0.1
-"""Lag-1 autocorrelation above which values are not taken as independent."""
+FEWEST = 30
+"""Values that a reference must hold."""
+CONTRADICTED = 1e-3
+"""The reference raises more alarms than a promise allows where it would do so by chance less often than this."""
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _METHODS: dict[str, Callable[[Request], Promise]] = {
     "adwin": bound.adwin,
     "chi_squared": bound.chi_squared,
-    "page_hinkley": bound.page_hinkley,
-    "windowed_ks": bound.windowed_ks,
+    "cusum": excursions.cusum,
+    "page_hinkley": excursions.page_hinkley,
+    "windowed_ks": windows.windowed_ks,
 }
-_REFERS = ("chi_squared", "windowed_ks")
+_LEVEL = ("adwin", "cusum", "page_hinkley")
 
 
 def calibrate(
@@ -56,33 +61,49 @@ def calibrate(
     demand(name in _METHODS, f"there is no calibration for {name!r}")
     demand(isfinite(rate) and rate > 0, "rate must be a number above 0")
     demand(isfinite(false_alarms) and false_alarms > 0 and series >= 1, "false_alarms and series must be above 0")
-    seconds = _seconds(per)
+    share, looks = false_alarms / series * MONTH / _seconds(per), max(rate * MONTH, 1.0)
     values = as_values(reference)
-    values = values[np.isfinite(values)]
-    if len(values) < 30:
-        raise Uncalibrated(f"the reference holds {len(values)} values; a promise needs at least 30", 1000)
-    found = lag_one_autocorrelation(values, kind) if lag_one is None else lag_one
-    if found > LAG_ONE:
-        raise Uncalibrated(
-            f"neighbouring values of the reference are correlated (lag-1 autocorrelation {found:.3f}, over {LAG_ONE}); "
-            "the bound holds for independent values only"
+    present = np.isfinite(values)
+    if present.sum() < FEWEST:
+        raise Uncalibrated(f"the reference holds {present.sum()} values; a promise needs at least {FEWEST}", 1000)
+    stamps = None if timestamps is None else as_timestamps(timestamps, len(values))[present]
+    values = values[present]
+    if name in _LEVEL:
+        ready = for_level(values, stamps, kind, unit_range=name == "adwin")
+    else:
+        ready = Preparation(None) if kind == "categories" else for_shape(values, stamps)
+    taken = values if ready.profile is None else ready.profile.apply(values, stamps)
+    promise = _METHODS[name](
+        Request(
+            name, taken, looks, share, kind, direction, min_effect, window, ready.parameters, ready.busiest, lag_one
         )
-    share, looks = false_alarms / series * MONTH / seconds, max(rate * MONTH, 1.0)
-    request = Request(name, values, looks, share, kind, direction, min_effect, window)
-    promise = _METHODS[name](request)
-    return Calibration(
+    )
+    found = Calibration(
         name=name,
         params=promise.params,
         method=promise.method,
         expected_per_30d=promise.expected_per_30d,
         at_most_per_30d=promise.expected_per_30d if promise.at_most_per_30d is None else promise.at_most_per_30d,
-        assumes=promise.assumes,
+        assumes=promise.assumes + (", once its hour-of-week profile is taken off" if ready.seasonal else ""),
         shift=promise.shift,
         within=promise.within,
         inflation=promise.inflation,
-        profile=None,
-        reference=values if name in _REFERS else None,
+        profile=ready.profile,
+        reference=promise.reference,
     )
+    if lag_one is None:
+        _check(found, values, stamps, looks)
+    return found
+
+
+def _check(found: Calibration, values: Float64Array, stamps: Int64Array | None, looks: float) -> None:
+    """Raises Uncalibrated where the reference itself raises more alarms than the promise allows."""
+    from scipy.special import pdtrc
+
+    alarms = len(found.detector(values, stamps).update_many(found.transform(values, stamps)))
+    expected = found.expected_per_30d * len(values) / looks
+    if alarms and float(pdtrc(alarms - 1, expected)) < CONTRADICTED:
+        raise Uncalibrated(f"the reference is not steady: it raises {alarms} alarms where {expected:.2g} are promised")
 
 
 def _seconds(per: str | float) -> float:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from detectors.calibration.season import Profile
+from detectors.calibration.profile import Profile
 from detectors.catalogue import build
 from detectors.detector import Detector, Float64Array, Values, as_values
 
@@ -97,18 +97,3 @@ class Promise:
     at_most_per_30d: float | None = None
     inflation: float = 1.0
     reference: Float64Array | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Request:
-    """What a method is asked: healthy values as the detector takes them, how many values it looks at in 30 days,
-    and how many false alarms it may raise on them. `min_effect` is in the detector's units, None for its default."""
-
-    name: str
-    values: Float64Array
-    looks: float
-    share: float
-    kind: Kind
-    direction: Direction
-    min_effect: float | None
-    window: int | None

@@ -1,6 +1,7 @@
-"""Run lengths of CUSUM and EWMA over independent normal values: how long, on average, from a fresh start to an alarm.
+"""Run lengths over independent normal values: how long, on average, from a fresh start to an alarm.
 
-A detector's statistic is a Markov chain on an interval that it leaves at the alarm, so the expected steps L solve
+The statistic of a CUSUM or an EWMA is a Markov chain on an interval that it leaves at the alarm, so the expected steps
+L solve
 
     L(x) = 1 + P(to the lower end | x) L(lower end) + ∫ L(y) p(y | x) dy
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import erfc, isfinite, log, pi, sqrt
+from math import ceil, erfc, exp, isfinite, log, pi, sqrt
 from typing import Literal
 
 import numba
@@ -27,6 +28,7 @@ Sides = Literal[1, 2]
 
 _PANEL, _NODES = 4.0, 12  # standard deviations of a step to a panel, and its nodes
 _WIDEST = 400.0  # standard deviations of a step: beyond, the system takes seconds
+_OVERSHOOT = 0.83664682895  # the integral of x nu(x)² from 0 on, nu as in Siegmund and Venkatraman
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(_NODES)
 
 
@@ -74,6 +76,42 @@ def ewma_limit(smoothing: float, run_length: float, sides: Sides = 2) -> float:
     """The limit, in standard deviations of the EWMA, at which the in-control run length is the one given."""
     demand(isfinite(run_length) and run_length > 1, "run_length must be a number above 1")
     return _inverse(lambda limit: ewma_run_length(smoothing, limit, sides), run_length)
+
+
+def focus_run_length(threshold: float, sides: Sides = 2) -> float:
+    """About the average run length, in values, of FOCuS over independent gaussian values, target known or not.
+
+    From the large thresholds' limit (Siegmund, Venkatraman: Using the generalized likelihood ratio statistic for
+    sequential detection of a change-point. Ann. Statist. 23, 1995, 255-271), which comes from below: runs are longer,
+    by a third at a threshold of 6, a sixth at 10. Raises ParameterError.
+    """
+    demand(isfinite(threshold) and 0.5 < threshold < 700, "threshold must lie between 0.5 and 700")
+    demand(sides in {1, 2}, "sides must be 1 or 2")
+    return (3 - sides) * sqrt(pi / threshold) * exp(threshold) / _OVERSHOOT
+
+
+@lru_cache(maxsize=1024)
+def focus_threshold(run_length: float, sides: Sides = 2) -> float:
+    """The log-likelihood ratio at which FOCuS over gaussian values has at least about this run length."""
+    demand(isfinite(run_length) and 10 <= run_length <= 1e300, "run_length must lie between 10 and 1e300")
+    level = 1.0
+    for _ in range(100):  # a contraction: the logarithm of the run length is nearly the threshold
+        level = max(1.0, log(run_length * _OVERSHOOT / (3 - sides)) + log(level / pi) / 2.0)
+    return level
+
+
+def focus_alarms(threshold: float, values: float, sides: Sides = 2) -> float:
+    """At most so many alarms of FOCuS are expected in `values` independent healthy values of any of its families, or,
+    for bernoulli, of any values between 0 and 1 of that mean; the target must be known.
+
+    From the self-normalized deviation bound e ceil(h log n) exp(-h) for the excess over h at one value, with n values
+    before it (Garivier, Cappé: The KL-UCB algorithm for bounded stochastic bandits and beyond. COLT 2011, theorem 10),
+    read backwards in time. It holds always, and is generous: by two to three orders of magnitude for gaussian values.
+    """
+    demand(isfinite(threshold) and threshold > 1, "threshold must be a number above 1")
+    demand(isfinite(values) and values >= 1, "values must be a number of at least 1")
+    demand(sides in {1, 2}, "sides must be 1 or 2")
+    return sides * values * exp(1.0 - threshold) * ceil(threshold * max(log(values), 1.0))
 
 
 def _demand_sides_and_shift(sides: int, shift: float) -> None:

@@ -1,0 +1,107 @@
+"""What a series' values pass before a detector takes them, chosen from its reference.
+
+The profile keeps the mean and the units: it takes off what an hour adds to the level, and evens out its spread where
+that differs. Detectors of a level get values held within some standard deviations of the mean, for one glitch is no
+change of level, and no bound stands on a tail that no reference can show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.calibration.profile import WEEK, Profile
+from detectors.calibration.result import Kind
+from detectors.calibration.season import Season, season_of
+from detectors.detector import Float64Array, Int64Array
+
+LIMIT = 6.0
+"""Standard deviations from the mean at which values are held."""
+UNEVEN = 1.25
+"""The largest spread of an hour over the smallest, from which on they are evened out."""
+_FLATTEST = 0.25  # of the mean spread: no hour is stretched by more
+_BLOCKS = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Preparation:
+    """`profile`: None where values go in as they are. `seasonal`: whether hours were told apart. `parameters`: see
+    `Season`. `busiest`: the mean of the six hours with the highest level, for 0/1 values with a season."""
+
+    profile: Profile | None
+    seasonal: bool = False
+    parameters: float = 0.0
+    busiest: float | None = None
+
+
+def for_level(values: Float64Array, stamps: Int64Array | None, kind: Kind, unit_range: bool = False) -> Preparation:
+    """For detectors of a level; `unit_range` for those that take values of a range of 1."""
+    season = None if stamps is None else season_of(values, stamps)
+    if kind == "binary":
+        if season is None:
+            return Preparation(None)
+        mean = float(values.mean())
+        around = np.concatenate([season.profile, season.profile[:5]])
+        busiest = mean + float(np.convolve(around, np.ones(6) / 6.0, "valid").max())
+        profile = Profile(season.profile, np.ones(1))
+        return Preparation(profile, True, season.parameters, min(max(busiest, mean), 1.0 - 0.5 / len(values)))
+    location, scale, parameters = _hours(values, stamps, season)
+    even = Profile(location, scale).apply(values, stamps)
+    mean, reach = float(even.mean()), LIMIT * float(even.std())
+    low, high = mean - reach, mean + reach
+    unit = max(min(high, float(even.max())) - max(low, float(even.min())), 1e-300) if unit_range else 1.0
+    if not reach > 0 or not np.isfinite([low / unit, high / unit]).all():
+        return Preparation(None)
+    profile = Profile(location, scale * unit, low / unit, high / unit)
+    return Preparation(profile, len(location) > 1, parameters)
+
+
+def for_shape(values: Float64Array, stamps: Int64Array | None) -> Preparation:
+    """For detectors of a distribution of numbers: the hours' levels and spreads, where taking them off makes parts of
+    the reference more alike (it does not for values of which many are the same)."""
+    season = None if stamps is None else season_of(values, stamps)
+    location, scale, parameters = _hours(values, stamps, season)
+    if len(location) == 1:
+        return Preparation(None)
+    profile = Profile(location, scale)
+    if _unlikeness(profile.apply(values, stamps)) >= _unlikeness(values):
+        return Preparation(None)
+    return Preparation(profile, True, parameters)
+
+
+def _hours(
+    values: Float64Array, stamps: Int64Array | None, season: Season | None
+) -> tuple[Float64Array, Float64Array, float]:
+    """(location, scale, parameters): of each hour of the week, or one number each where there is no season."""
+    if stamps is None:
+        return np.zeros(1), np.ones(1), 0.0
+    level = np.zeros(WEEK) if season is None else season.profile
+    mean = float(values.mean())
+    gaps = values - mean - level[_hour_of_week(stamps)]
+    uneven = season_of(np.abs(gaps), stamps)
+    if uneven is not None:
+        usual = float(np.abs(gaps).mean())
+        spreads = np.maximum(usual + uneven.profile, _FLATTEST * usual)
+        if spreads.max() > UNEVEN * spreads.min():
+            scale = spreads / usual
+            evened = gaps / scale[_hour_of_week(stamps)]
+            scale = scale * (float(evened.std()) / float(gaps.std()))
+            return mean + level - mean * scale, scale, max(uneven.parameters, season.parameters if season else 0.0)
+    if season is None:
+        return np.zeros(1), np.ones(1), 0.0
+    return level, np.ones(1), season.parameters
+
+
+def _hour_of_week(stamps: Int64Array) -> Int64Array:
+    return (stamps // 3_600_000) % WEEK
+
+
+def _unlikeness(values: Float64Array) -> float:
+    """How far the distributions of stretches of the sample lie apart, at three quantiles."""
+    length = max(len(values) // _BLOCKS, 1)
+    size = len(values) // length * length
+    total = 0.0
+    for cut in np.quantile(values, (0.25, 0.5, 0.75)):
+        total += float((values[:size] <= cut).reshape(-1, length).mean(axis=1).var())
+    return total
