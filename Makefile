@@ -31,7 +31,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 # numba looks at a kernel's own file alone, not at what it calls: what is older than its room's newest source goes.
 kernels: install
-	@for room in 'streams/join' 'streams/gauge metrics' 'detectors'; do \
+	@for room in 'streams/decode' 'streams/join' 'streams/gauge metrics' 'detectors'; do \
 	  newest=$$(find $$room -name '*.py' -printf '%T@ %p\n' | sort -n | tail -1 | cut -d' ' -f2-); \
 	  find $$room -name '*.nb[ic]' ! -newer "$$newest" -delete; \
 	done

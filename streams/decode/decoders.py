@@ -21,6 +21,7 @@ from streams.decode.columns import (
     Strings,
 )
 from streams.decode.listed import Privacy, listed
+from streams.decode.scan import LabelScan, PredictionScan
 from streams.decode.vectors import Doubt, classes, flags, identifiers, names, nothing, numbers, times
 from streams.decode.wire import LabelWire, PredictionWire, Reader, label_of, prediction_of
 from streams.outcomes import Listed
@@ -78,6 +79,8 @@ class PredictionDecoder:
         self._privacy = privacy or Privacy()
         self._span = span or Span()
         self._reader = Reader(PredictionWire, fields or {}, prediction_of if ask_the_model else None)
+        plain = not fields and not self._privacy.drop and not self._privacy.hashed
+        self._scan = PredictionScan(segment_keys, positive_label) if plain else None
 
     @classmethod
     def from_config(cls, config: Config) -> PredictionDecoder:
@@ -99,6 +102,9 @@ class PredictionDecoder:
 
     def decode(self, batch: RecordBatch, strings: Strings) -> DecodedPredictions:
         """The batch's events as columns; never raises for what a record holds."""
+        scanned = self._scan.columns(batch, strings) if self._scan else None
+        if scanned is not None and not self._span.refusals(scanned.place, scanned.timestamp, batch.timestamps):
+            return DecodedPredictions(scanned, [], 0)
         columns, refusals = _decode(
             batch, self._reader, lambda events, places: self._columns(batch, events, places, strings), self._span
         )
@@ -191,6 +197,7 @@ class LabelDecoder:
     ) -> None:
         self._span = span or Span()
         self._reader = Reader(LabelWire, fields or {}, label_of if ask_the_model else None)
+        self._scan = None if fields else LabelScan()
 
     @classmethod
     def from_config(cls, config: Config) -> LabelDecoder:
@@ -199,6 +206,9 @@ class LabelDecoder:
 
     def decode(self, batch: RecordBatch, strings: Strings) -> DecodedLabels:
         """The batch's events as columns; never raises for what a record holds."""
+        scanned = self._scan.columns(batch, strings) if self._scan else None
+        if scanned is not None and not self._span.refusals(scanned.place, scanned.timestamp, batch.timestamps):
+            return DecodedLabels(scanned, [], 0)
         columns, refusals = _decode(
             batch, self._reader, lambda events, places: self._columns(batch, events, places, strings), self._span
         )

@@ -13,7 +13,7 @@ BAD = np.iinfo(np.int64).min
 _DAYS_IN_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, _nrt=False)
 def _digits(data: UInt8Array, start: int, count: int) -> int:
     """The number written in `count` digits, or -1."""
     number = np.int64(0)
@@ -25,7 +25,7 @@ def _digits(data: UInt8Array, start: int, count: int) -> int:
     return int(number)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, _nrt=False)
 def _days(year: int, month: int, day: int) -> int:
     """Days since 1970-01-01 in the proleptic Gregorian calendar (Hinnant, days_from_civil)."""
     year -= month <= 2
@@ -35,8 +35,8 @@ def _days(year: int, month: int, day: int) -> int:
     return int(era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468)
 
 
-@numba.njit(cache=True)
-def _time(data: UInt8Array, start: int, stop: int) -> int:
+@numba.njit(cache=True, _nrt=False)
+def time_of(data: UInt8Array, start: int, stop: int) -> int:
     """data[start:stop], `YYYY-MM-DDThh:mm:ss[.f…](Z|±hh:mm)`, in epoch milliseconds, or BAD."""
     if stop - start < 20:
         return BAD
@@ -90,6 +90,6 @@ def parse_times(data: UInt8Array, ends: Int64Array) -> Int64Array:
     times = np.empty(len(ends), np.int64)
     start = 0
     for i in range(len(ends)):
-        times[i] = _time(data, start, ends[i])
+        times[i] = time_of(data, start, ends[i])
         start = ends[i]
     return times
