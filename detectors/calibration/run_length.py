@@ -54,7 +54,8 @@ def ewma_run_length(smoothing: float, limit: float, sides: Sides = 2, shift: flo
     values.
 
     `limit` is in standard deviations of the EWMA in the long run, `shift` in standard deviations of the values. With
-    one side the EWMA is held at its limit on the other. Raises ParameterError, also where smoothing is too small for the system (below about .0005).
+    one side the EWMA is held at its limit on the other. Raises ParameterError, also where smoothing is too small for
+    the system (below about .0005).
     """
     demand(isfinite(smoothing) and 0 < smoothing <= 1, "smoothing must lie above 0 and be at most 1")
     demand(isfinite(limit) and limit > 0, "limit must be a number above 0")

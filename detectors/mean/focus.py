@@ -42,14 +42,15 @@ _DIRECTIONS = {"up": 1, "down": 2, "both": 3}
 class FocusParams:
     """Parameters.
 
-    threshold: alarm level of the log-likelihood ratio (not doubled). family: what the values are: gaussian with a
-    known standard deviation, bernoulli (0 and 1, or shares between), poisson (counts), gamma (above 0, of a known
-    shape; 1 is exponential). target: healthy mean, in units of the values; None: not known, estimated with each
-    candidate. scale: standard deviation of gaussian values, in their units. shape: of gamma values. direction: up,
-    down or both. Values outside the family's range count as missing.
+    threshold: alarm level of the log-likelihood ratio (not doubled); see `detectors.calibration.focus_threshold` (the
+    default: one alarm in a million gaussian values). family: what the values are: gaussian with a known standard
+    deviation, bernoulli (0 and 1, or shares between), poisson (counts), gamma (above 0, of a known shape; 1 is
+    exponential). target: healthy mean, in units of the values; None: not known, estimated with each candidate. scale:
+    standard deviation of gaussian values, in their units. shape: of gamma values. direction: up, down or both. Values
+    outside the family's range count as missing.
     """
 
-    threshold: float = 18.0
+    threshold: float = 14.4
     family: Literal["gaussian", "bernoulli", "poisson", "gamma"] = "gaussian"
     target: float | None = None
     scale: float = 1.0
