@@ -30,6 +30,9 @@ from detectors.snapshot import SnapshotError
 _RUN, _SIZE, _DRAWN = 4, 5, 6  # places in counts: values since the start, values in the history, numbers drawn
 _BINS = 128  # equal steps of a p-value; a bet pays the same all over a step
 _WEALTH, _AGE, _LAST = range(3)  # rows of held: what each bet holds, times its age; the last p-value
+_COARSE = 16  # equal steps of a p-value for the learnt bet
+_KEEP = 0.995  # of what the learnt bet knows, at each value: it looks back 200 values
+_PRIOR = 1.0  # values that the learnt bet believes to have seen in each of its steps
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_ONE = np.uint64(0xBF58476D1CE4E5B9)
@@ -64,9 +67,9 @@ class Conformal(Detector):
     matter of the bag, nor of what was dropped from it, nor of all that comes later: so the p-values are uniform and
     independent, exactly, for any distribution and any size of history. (A history that keeps its first values, or the
     last ones, would not do: its p-values depend on each other.) Against that a mixture of bets is played: on ranks
-    rising, falling, crowding at either end, in the middle, or leaving it. A stake of 1 comes in at every value and an
-    alarm takes `threshold`: over any n exchangeable values at most n / threshold alarms are expected, and the average
-    run length is at least the threshold.
+    rising, falling, crowding at either end, in the middle, or leaving it, and on the next ranks being like the last
+    200. A stake of 1 comes in at every value and an alarm takes `threshold`: over any n exchangeable values at most
+    n / threshold alarms are expected, and the average run length is at least the threshold.
 
     Not for seasonal, autocorrelated or trending series: these are not exchangeable, and each season is an alarm. A
     change that goes on for longer than the history becomes the history. After an alarm the history is empty.
@@ -92,14 +95,16 @@ class Conformal(Detector):
         self.counts = np.zeros(8, np.int64)
         self._history = np.zeros(params.history)
         self._factors = betting_table()
-        self._held = np.zeros((3, self._factors.shape[1]))
+        self._held = np.zeros((3, self._factors.shape[1] + 1))
+        self._recent = np.zeros(_COARSE)
 
     def _feed(self, values: Float64Array) -> int:
         p = self.params
-        return int(_feed(self.counts, self._history, self._held, self._factors, values, p.threshold, p.seed))
+        held, recent = self._held, self._recent
+        return int(_feed(self.counts, self._history, held, recent, self._factors, values, p.threshold, p.seed))
 
     def reset(self) -> None:
-        _clear(self.counts, self._history, self._held)
+        _clear(self.counts, self._history, self._held, self._recent)
         self.counts[_DRAWN] = 0
 
     def prime(self, reference: Values) -> None:
@@ -129,21 +134,25 @@ class Conformal(Detector):
         return OBJECTS + 8 * self.params.history + self._factors.nbytes + self._held.nbytes
 
     def state(self) -> State:
-        return {"counts": self.counts, "history": self._history, "held": self._held}
+        return {"counts": self.counts, "history": self._history, "held": self._held, "recent": self._recent}
 
     def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        counts, history, held = self.counts.copy(), self._history.copy(), self._held.copy()
-        for name, array in (("counts", counts), ("history", history), ("held", held)):
+        ours = self.state()
+        loaded = {name: array.copy() for name, array in ours.items()}
+        for name, array in loaded.items():
             self._load_array(state, name, array)
+        counts, history, rest = loaded["counts"], loaded["history"], np.append(loaded["held"], loaded["recent"])
         size = int(counts[_SIZE])
-        if not (0 <= size <= len(history) and finite(history) and held.min() >= 0 and counts[_DRAWN] >= 0):
+        inside = 0 <= size <= len(history) and counts[_DRAWN] >= 0 and rest.min() >= 0
+        if not (inside and finite(history) and finite(rest)):
             raise SnapshotError("the state of conformal is not one that can be: history out of bounds")
         history[:size].sort()
-        self.counts[:], self._history[:], self._held[:] = counts, history, held
+        for name, array in loaded.items():
+            ours[name][...] = array
 
 
 def betting_table() -> Float64Array:
-    """What each bet pays (columns) for a p-value in each of 128 equal steps (rows); each column's mean is 1.
+    """What each fixed bet pays (columns) for a p-value in each of 128 equal steps (rows); each column's mean is 1.
 
     Bets on a tilt are 1 + c x, with x = 1 - 2p; on the ends, k p^(k-1) and its mirror; on the spread,
     1 + c (3x² - 1) / 2.
@@ -160,11 +169,12 @@ def betting_table() -> Float64Array:
 
 
 @numba.njit(cache=True)
-def _clear(counts: Int64Array, history: Float64Array, held: Float64Array) -> None:
+def _clear(counts: Int64Array, history: Float64Array, held: Float64Array, recent: Float64Array) -> None:
     """Forget the values. The counter of drawn numbers goes on: what broke a tie once is never used again."""
     counts[ALARMED], counts[SINCE], counts[_RUN], counts[_SIZE] = 0, 0, 0, 0
     history[:] = 0.0
     held[:] = 0.0
+    recent[:] = 0.0
 
 
 @numba.njit(cache=True)
@@ -223,32 +233,50 @@ def _p_value(counts: Int64Array, history: Float64Array, value: float, seed: int)
 
 
 @numba.njit(cache=True)
+def _learn(recent: Float64Array, p: float) -> float:
+    """What the learnt bet pays for a p-value: the density of those before it, of which it then is one."""
+    step = min(int(p * _COARSE), _COARSE - 1)
+    total = 0.0
+    for k in range(_COARSE):
+        total += recent[k]
+    factor: float = (recent[step] + _PRIOR) / (total / _COARSE + _PRIOR)
+    for k in range(_COARSE):
+        recent[k] *= _KEEP
+    recent[step] += 1.0
+    return factor
+
+
+@numba.njit(cache=True)
 def _feed(
     counts: Int64Array,
     history: Float64Array,
     held: Float64Array,
+    recent: Float64Array,
     factors: Float64Array,
     values: Float64Array,
     threshold: float,
     seed: int,
 ) -> int:
     wealth, age = held[_WEALTH], held[_AGE]
-    bets = len(wealth)
+    fixed, bets = factors.shape[1], len(wealth)
     for i in range(len(values)):
         value = values[i]
         if not np.isfinite(value):
             counts[IGNORED] += 1
             continue
         if counts[ALARMED]:
-            _clear(counts, history, held)
+            _clear(counts, history, held, recent)
         counts[SEEN] += 1
         counts[_RUN] += 1
         p = _p_value(counts, history, value, seed)
         held[_LAST, 0] = p
         factor = factors[min(int(p * _BINS), _BINS - 1)]
-        for j in range(bets):
+        for j in range(fixed):
             age[j] = factor[j] * (age[j] + wealth[j] + 1.0)
             wealth[j] = factor[j] * (wealth[j] + 1.0)
+        learnt = _learn(recent, p)
+        age[fixed] = learnt * (age[fixed] + wealth[fixed] + 1.0)
+        wealth[fixed] = learnt * (wealth[fixed] + 1.0)
         total = 0.0
         for j in range(bets):
             total += wealth[j]

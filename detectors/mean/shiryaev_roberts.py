@@ -22,6 +22,7 @@ from detectors.detector import (
     Int64Array,
     State,
     demand,
+    finite,
 )
 from detectors.snapshot import SnapshotError
 
@@ -128,7 +129,7 @@ class ShiryaevRoberts(Detector):
     def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         held = self._bets[_WEALTH:].copy()
         self._load_array(state, "held", held)
-        if not held.min() >= 0:
+        if not (finite(held) and held.min() >= 0):
             raise SnapshotError("the state of shiryaev_roberts is not one that can be: less than nothing is held")
         self._load_array(state, "counts", self.counts)
         self._bets[_WEALTH:] = held

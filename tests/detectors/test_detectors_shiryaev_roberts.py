@@ -277,7 +277,7 @@ def test_a_bound_at_the_very_edge_is_played_without_overflow() -> None:
 def test_a_state_that_holds_less_than_nothing_is_refused() -> None:
     detector = make(bound=0.25)
     state = {name: array.copy() for name, array in detector.state().items()}
-    for wrong in (-1.0, float("nan")):
+    for wrong in (-1.0, float("nan"), float("inf")):
         state["held"][1, 3] = wrong
         with pytest.raises(detectors.SnapshotError, match="less than nothing"):
             detector.load(state)
