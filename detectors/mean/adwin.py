@@ -28,8 +28,10 @@ from detectors.detector import as_values as _as_values
 from detectors.snapshot import SnapshotError
 
 _LEVELS = 48
-_TICK, _DEEP = 4, 5  # places in counts: values since the start, levels in use
-_WIDTH, _TOTAL, _VARIANCE, _GAP, _EPSILON = range(5)  # places in sums
+_AT_ONCE = 64  # values that are appended together, at most
+_TICK, _DEEP, _SIZES = 4, 5, 8  # in places: values since the start, levels in use, and from there the levels' buckets
+_WIDTH, _TOTAL, _VARIANCE, _GAP, _EPSILON = range(5)  # in store: what is known of the window and of the alarm's cut
+_TOTALS = 5  # in store: from there the sums of the buckets, a row a level, the oldest first; then their variances
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Adwin(Detector):
     anew at the value after an alarm. `statistic` is the difference of means and `threshold` the epsilon of the cut
     that alarmed, else of the most telling one.
 
-    Memory: 48 levels of max_buckets + 1 buckets, 4.6 KB with the defaults, whatever the length of the window.
+    Memory: 48 levels of max_buckets + 1 buckets, 7.4 KB with the defaults, whatever the length of the window.
 
     >>> detector = Adwin(AdwinParams(delta=0.002))
     >>> detector.update_many([0.0, 1.0] * 500 + [4.0, 5.0] * 100).tolist()
@@ -78,23 +80,20 @@ class Adwin(Detector):
 
     def __init__(self, params: AdwinParams) -> None:
         self.params: AdwinParams = params
-        self.counts = np.zeros(8, np.int64)
-        self._sums = np.zeros(5)
-        self._sizes = np.zeros(_LEVELS, np.int64)
-        self._totals = np.zeros((_LEVELS, params.max_buckets + 1))
-        self._variances = np.zeros((_LEVELS, params.max_buckets + 1))
-
-    def _feed(self, values: Float64Array) -> int:
-        p = self.params
-        return int(
-            _feed(
-                self.counts, self._sums, self._sizes, self._totals, self._variances, values,
-                p.delta, p.clock, p.max_buckets, float(p.min_window_length), float(p.grace_period),
-            )
+        self._places = np.zeros(_SIZES + _LEVELS, np.int64)
+        self._store = np.zeros(_TOTALS + 2 * _LEVELS * (params.max_buckets + 1))
+        self._spare = np.zeros((4, params.max_buckets + _AT_ONCE))
+        self.counts = self._places[:_SIZES]
+        self._tail = (
+            params.delta, params.clock, params.max_buckets, float(params.min_window_length), float(params.grace_period),
         )  # fmt: skip
 
+    def _feed(self, values: Float64Array) -> int:
+        found: int = _feed(self._places, self._store, self._spare, values, *self._tail)
+        return found
+
     def reset(self) -> None:
-        _clear(self.counts, self._sums, self._sizes, self._totals, self._variances)
+        _clear(self._places, self._store)
 
     def prime(self, reference: Values) -> None:
         """Let the window grow over a healthy sample; its alarms are passed over."""
@@ -105,12 +104,12 @@ class Adwin(Detector):
 
     def _telling(self) -> tuple[float, float]:
         """(difference of means, epsilon) of the cut that alarmed, else of the most telling one."""
-        sums = self._sums.copy()
-        if not self.alarmed and sums[_WIDTH] > 1:
-            p = self.params
-            sums[_GAP] = sums[_EPSILON] = 0.0
-            _differs(self.counts, sums, self._sizes, self._totals, p.delta, float(p.min_window_length), True)
-        return float(sums[_GAP]), float(sums[_EPSILON])
+        sums = self._store[:_TOTALS]
+        if self.alarmed or sums[_WIDTH] < 2:
+            return float(sums[_GAP]), float(sums[_EPSILON])
+        p = self.params
+        gap, epsilon, _ = _cut(self._places, self._store, p.max_buckets, p.delta, float(p.min_window_length), True)
+        return float(gap), float(epsilon)
 
     @property
     def statistic(self) -> float:
@@ -123,159 +122,185 @@ class Adwin(Detector):
     @property
     def width(self) -> int:
         """Values in the window."""
-        return int(self._sums[_WIDTH])
+        return int(self._store[_WIDTH])
 
     @property
     def estimation(self) -> float:
         """The mean of the window; 0 where it is empty."""
-        return float(self._sums[_TOTAL] / self._sums[_WIDTH]) if self._sums[_WIDTH] else 0.0
+        return float(self._store[_TOTAL] / self._store[_WIDTH]) if self._store[_WIDTH] else 0.0
 
     @property
     def memory(self) -> int:
-        return OBJECTS + 16 * _LEVELS * (self.params.max_buckets + 2)
+        buckets = self.params.max_buckets + 1
+        return OBJECTS + 8 * (len(self._places) + _TOTALS + 2 * _LEVELS * buckets + 4 * (buckets + _AT_ONCE))
 
     def state(self) -> State:
-        return {
-            "counts": self.counts,
-            "sums": self._sums,
-            "sizes": self._sizes,
-            "totals": self._totals,
-            "variances": self._variances,
-        }
+        totals, variances = self._store[_TOTALS:].reshape(2, _LEVELS, self.params.max_buckets + 1)
+        sums, sizes = self._store[:_TOTALS], self._places[_SIZES:]
+        return {"counts": self.counts, "sums": sums, "sizes": sizes, "totals": totals, "variances": variances}
 
     def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         for name, array in self.state().items():
             self._load_array(state, name, array)
-        sizes, deep = self._sizes, self.counts[_DEEP]
-        if not (0 <= deep <= _LEVELS and sizes.min() >= 0 and sizes.max() <= self.params.max_buckets):
+        sizes, deep = self._places[_SIZES:], self.counts[_DEEP]
+        bounded = 0 <= deep <= _LEVELS and sizes.min() >= 0 and sizes.max() <= self.params.max_buckets
+        whole = int((sizes << np.arange(_LEVELS)).sum()) == self._store[_WIDTH]
+        if not (bounded and whole and not sizes[deep:].any() and sizes[:deep].all()):
             raise SnapshotError("the state of adwin is not one that can be: buckets out of bounds")
 
 
 @numba.njit(cache=True)
-def _clear(
-    counts: Int64Array, sums: Float64Array, sizes: Int64Array, totals: Float64Array, variances: Float64Array
-) -> None:
-    counts[_TICK], counts[_DEEP], counts[ALARMED], counts[SINCE] = 0, 0, 0, 0
-    sums[:] = 0.0
-    sizes[:] = 0
-    totals[:] = 0.0
-    variances[:] = 0.0
+def _clear(places: Int64Array, store: Float64Array) -> None:
+    places[_TICK], places[_DEEP], places[ALARMED], places[SINCE] = 0, 0, 0, 0
+    places[_SIZES:] = 0
+    store[:] = 0.0
 
 
 @numba.njit(cache=True)
-def _insert(
-    value: float,
-    counts: Int64Array,
-    sums: Float64Array,
-    sizes: Int64Array,
-    totals: Float64Array,
-    variances: Float64Array,
-    max_buckets: int,
-) -> None:
-    """Append a value; merge the two oldest buckets of a level that overflows into one of the next."""
-    totals[0, sizes[0]] = value
-    variances[0, sizes[0]] = 0.0
-    sizes[0] += 1
-    counts[_DEEP] = max(counts[_DEEP], 1)
-    width = sums[_WIDTH] + 1.0
-    if width > 1.0:
-        gap = value - sums[_TOTAL] / (width - 1.0)
-        sums[_VARIANCE] += (width - 1.0) * gap * gap / width
-    sums[_WIDTH] = width
-    sums[_TOTAL] += value
+def _push(places: Int64Array, store: Float64Array, spare: Float64Array, count: int, max_buckets: int) -> None:
+    """Append the values in `spare`; of a level that overflows, pairs of the oldest buckets merge into one of the next.
 
-    level = 0
+    That goes level by level, for all values at once: which buckets make a pair does not depend on when they merge. Of
+    `spare` two rows hold the buckets that come to a level, from place max_buckets on, and two those for the next.
+    """
+    lane, out = 0, 2
+    total, variance = _TOTALS, _TOTALS + _LEVELS * (max_buckets + 1)
     length = 1.0
-    while sizes[level] == max_buckets + 1:
-        gap = totals[level, 0] / length - totals[level, 1] / length
-        merged = totals[level, 0] + totals[level, 1]
-        spread = variances[level, 0] + variances[level, 1] + length * 0.5 * gap * gap
-        for k in range(2, sizes[level]):
-            totals[level, k - 2] = totals[level, k]
-            variances[level, k - 2] = variances[level, k]
-        sizes[level] -= 2
-        level += 1
-        totals[level, sizes[level]] = merged
-        variances[level, sizes[level]] = spread
-        sizes[level] += 1
-        counts[_DEEP] = max(counts[_DEEP], level + 1)
+    for level in range(_LEVELS):
+        size = places[_SIZES + level]
+        merges = max(0, (size + count - max_buckets + 1) // 2)
+        if merges == 0:
+            for k in range(count):
+                store[total + size + k] = spare[lane, max_buckets + k]
+                store[variance + size + k] = spare[lane + 1, max_buckets + k]
+            places[_SIZES + level] = size + count
+            places[_DEEP] = max(places[_DEEP], level + 1)
+            return
+        first = max_buckets - size
+        for k in range(size):
+            spare[lane, first + k] = store[total + k]
+            spare[lane + 1, first + k] = store[variance + k]
+        share, half = 1.0 / length, length * 0.5  # of a power of two: products are what quotients would be
+        for k in range(merges):
+            one = first + 2 * k
+            gap = spare[lane, one] * share - spare[lane, one + 1] * share
+            spare[out, max_buckets + k] = spare[lane, one] + spare[lane, one + 1]
+            spread = spare[lane + 1, one] + spare[lane + 1, one + 1] + half * gap * gap
+            spare[out + 1, max_buckets + k] = spread
+        first += 2 * merges
+        size = max_buckets + count - first
+        for k in range(size):
+            store[total + k] = spare[lane, first + k]
+            store[variance + k] = spare[lane + 1, first + k]
+        for k in range(size, max_buckets + 1):
+            store[total + k] = store[variance + k] = 0.0
+        places[_SIZES + level] = size
+        count = merges
+        lane, out = out, lane
+        total += max_buckets + 1
+        variance += max_buckets + 1
         length *= 2.0
 
 
 @numba.njit(cache=True)
-def _drop_oldest(
-    counts: Int64Array, sums: Float64Array, sizes: Int64Array, totals: Float64Array, variances: Float64Array
-) -> None:
-    level = counts[_DEEP] - 1
-    length = 2.0**level
-    total = totals[level, 0]
-    sums[_WIDTH] -= length
-    sums[_TOTAL] -= total
-    gap = total / length - sums[_TOTAL] / sums[_WIDTH]
-    sums[_VARIANCE] -= variances[level, 0] + length * sums[_WIDTH] * gap * gap / (length + sums[_WIDTH])
-    for k in range(1, sizes[level]):
-        totals[level, k - 1] = totals[level, k]
-        variances[level, k - 1] = variances[level, k]
-    sizes[level] -= 1
-    if sizes[level] == 0:
-        counts[_DEEP] -= 1
+def _drop_oldest(places: Int64Array, store: Float64Array, max_buckets: int) -> None:
+    level = places[_DEEP] - 1
+    length = float(1 << level)
+    totals = _TOTALS + level * (max_buckets + 1)
+    variances = totals + _LEVELS * (max_buckets + 1)
+    total = store[totals]
+    store[_WIDTH] -= length
+    store[_TOTAL] -= total
+    gap = total / length - store[_TOTAL] / store[_WIDTH]
+    store[_VARIANCE] -= store[variances] + length * store[_WIDTH] * gap * gap / (length + store[_WIDTH])
+    for k in range(max_buckets):
+        store[totals + k] = store[totals + k + 1]
+        store[variances + k] = store[variances + k + 1]
+    places[_SIZES + level] -= 1
+    if places[_SIZES + level] == 0:
+        places[_DEEP] -= 1
 
 
 @numba.njit(cache=True)
-def _differs(
-    counts: Int64Array,
-    sums: Float64Array,
-    sizes: Int64Array,
-    totals: Float64Array,
-    delta: float,
-    least: float,
-    every: bool,
-) -> bool:
-    """Whether some cut, tried from the oldest, has means further apart than epsilon; notes that cut.
+def _even(places: Int64Array, store: Float64Array, max_buckets: int, strictness: float) -> bool:
+    """Whether surely no cut differs, found without a division or a root; where in doubt, False.
 
-    With `every` all cuts are tried and the most telling one is noted, further apart than epsilon or not.
+    As min_window_length >= 1, epsilon^2 is at least 2 × strictness × variance / (old × new), and the distance of the
+    means is |old total × new - new total × old| / (old × new). The slack of 1e-15 and 1e-9 is several times what the
+    roundings on both ways come to; numbers too large to be squared are in doubt.
     """
-    width = sums[_WIDTH]
-    strictness = log(2.0 * log(width) / delta)
-    spread = sums[_VARIANCE] / width
+    width = store[_WIDTH]
+    least = 2.0 * strictness * store[_VARIANCE] * (1.0 - 1e-9)
     old, new = 0.0, width
-    old_total, new_total = 0.0, sums[_TOTAL]
-    level = counts[_DEEP] - 1
-    length = 2.0**level
-    found = False
-    while level >= 0:
-        for k in range(sizes[level]):
-            if level == 0 and k == sizes[0] - 1:
-                return found
+    old_total, new_total = 0.0, store[_TOTAL]
+    doubts = 0
+    for level in range(places[_DEEP] - 1, -1, -1):
+        length = float(1 << level)
+        row = _TOTALS + level * (max_buckets + 1)
+        for k in range(row, row + places[_SIZES + level] - (level == 0)):  # after the newest value there is no cut
             old += length
             new -= length
-            old_total += totals[level, k]
-            new_total -= totals[level, k]
-            if new >= least and old >= least:
-                gap = abs(old_total / old - new_total / new)
-                inverse = 1.0 / (old - least + 1.0) + 1.0 / (new - least + 1.0)
-                squared = 2.0 * inverse * spread * strictness
-                # the root is worth taking only where the gap may exceed it
-                if every or gap * gap > squared * 0.999999:
-                    epsilon = sqrt(squared) + 2.0 / 3.0 * strictness * inverse
-                    if every and (sums[_EPSILON] == 0.0 or gap * sums[_EPSILON] > sums[_GAP] * epsilon):
-                        sums[_GAP], sums[_EPSILON] = gap, epsilon
-                        found = True
-                    elif not every and gap > epsilon:
-                        sums[_GAP], sums[_EPSILON] = gap, epsilon
-                        return True
-        level -= 1
-        length *= 0.5
-    return found
+            old_total += store[k]
+            new_total -= store[k]
+            ours, theirs = old_total * new, new_total * old
+            apart = abs(ours - theirs) + 1e-15 * (abs(ours) + abs(theirs))
+            doubts += 0 if apart * apart <= least * (old * new) else 1
+    return doubts == 0 and least * width * width < 1e300
+
+
+@numba.njit(cache=True)
+def _cut(
+    places: Int64Array, store: Float64Array, max_buckets: int, delta: float, least: float, every: bool
+) -> tuple[float, float, bool]:
+    """The first cut from the oldest whose means are further apart than epsilon: (their distance, epsilon, whether
+    there is one). With `every`, the most telling cut, further apart than epsilon or not."""
+    width = store[_WIDTH]
+    strictness = log(2.0 * log(width) / delta)
+    most_gap, most_epsilon = 0.0, 0.0
+    if not every and _even(places, store, max_buckets, strictness):
+        return most_gap, most_epsilon, False
+    spread = store[_VARIANCE] / width
+    old, new = 0.0, width
+    old_total, new_total = 0.0, store[_TOTAL]
+    for level in range(places[_DEEP] - 1, -1, -1):
+        length = float(1 << level)
+        row = _TOTALS + level * (max_buckets + 1)
+        for k in range(places[_SIZES + level] - (level == 0)):  # after the newest value there is no cut
+            old += length
+            new -= length
+            old_total += store[row + k]
+            new_total -= store[row + k]
+            if new < least or old < least:
+                continue
+            gap = abs(old_total / old - new_total / new)
+            inverse = 1.0 / (old - least + 1.0) + 1.0 / (new - least + 1.0)
+            epsilon = sqrt(2.0 * inverse * spread * strictness) + 2.0 / 3.0 * strictness * inverse
+            if not every and gap > epsilon:
+                return gap, epsilon, True
+            if every and (most_epsilon == 0.0 or gap * most_epsilon > most_gap * epsilon):
+                most_gap, most_epsilon = gap, epsilon
+    return most_gap, most_epsilon, False
+
+
+@numba.njit(cache=True)
+def _shrink(places: Int64Array, store: Float64Array, max_buckets: int, delta: float, least: float) -> bool:
+    """Drop the oldest buckets while some cut differs; whether any did. The first such cut is the alarm's."""
+    gap, epsilon, differs = _cut(places, store, max_buckets, delta, least, False)
+    if not differs:
+        return False
+    while differs:
+        _drop_oldest(places, store, max_buckets)
+        _, _, differs = _cut(places, store, max_buckets, delta, least, False)
+    store[_GAP], store[_EPSILON] = gap, epsilon
+    places[ALARMED], places[SINCE] = 1, int(store[_WIDTH])
+    return True
 
 
 @numba.njit(cache=True)
 def _feed(
-    counts: Int64Array,
-    sums: Float64Array,
-    sizes: Int64Array,
-    totals: Float64Array,
-    variances: Float64Array,
+    places: Int64Array,
+    store: Float64Array,
+    spare: Float64Array,
     values: Float64Array,
     delta: float,
     clock: int,
@@ -283,25 +308,38 @@ def _feed(
     least: float,
     grace: float,
 ) -> int:
-    for i in range(len(values)):
-        value = values[i]
-        if not np.isfinite(value):
-            counts[IGNORED] += 1
-            continue
-        if counts[ALARMED]:
-            _clear(counts, sums, sizes, totals, variances)
-        counts[SEEN] += 1
-        counts[_TICK] += 1
-        _insert(value, counts, sums, sizes, totals, variances, max_buckets)
-        if counts[_TICK] % clock == 0 and sums[_WIDTH] > grace:
-            gap, epsilon = 0.0, 0.0
-            while _differs(counts, sums, sizes, totals, delta, least, False):
-                if counts[ALARMED] == 0:
-                    gap, epsilon = sums[_GAP], sums[_EPSILON]
-                counts[ALARMED] = 1
-                _drop_oldest(counts, sums, sizes, totals, variances)
-            if counts[ALARMED]:  # the first cut that differed is the alarm's
-                sums[_GAP], sums[_EPSILON] = gap, epsilon
-                counts[SINCE] = int(sums[_WIDTH])
-                return i
+    i, size = 0, len(values)
+    while i < size:
+        left = clock - places[_TICK] % clock  # values until the next check
+        width, total, variance = store[_WIDTH], store[_TOTAL], store[_VARIANCE]
+        count, most = 0, min(left, _AT_ONCE)
+        while i < size and count < most:
+            value = values[i]
+            i += 1
+            if not np.isfinite(value):
+                places[IGNORED] += 1
+                continue
+            if places[ALARMED]:
+                _clear(places, store)
+                left, width, total, variance = clock, 0.0, 0.0, 0.0
+                most = min(left, _AT_ONCE)
+            if width > 0.0:
+                gap = value - total / width
+                variance += width * gap * gap / (width + 1.0)
+            width += 1.0
+            total += value
+            spare[0, max_buckets + count] = value
+            spare[1, max_buckets + count] = 0.0
+            count += 1
+        store[_WIDTH], store[_TOTAL], store[_VARIANCE] = width, total, variance
+        if count == 0:
+            break
+        places[SEEN] += count
+        places[_TICK] += count
+        _push(places, store, spare, count, max_buckets)
+        if count == left and width > grace:
+            if not np.isfinite(variance):  # values whose squares overflowed: with them no cut could ever differ again
+                _clear(places, store)
+            elif _shrink(places, store, max_buckets, delta, least):
+                return i - 1
     return -1

@@ -176,3 +176,25 @@ def test_a_twin_recovers_from_values_that_overflow_its_mean() -> None:
         found = detectors.build(name).update_many(values)
         assert len(found)
         assert found[-1] >= 350
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e-9, 1e8, 1e100, 1e140])
+@given(seed=st.integers(0, 2**32), offset=st.sampled_from([0.0, 1.0, 1e6, 1e12]), clock=st.sampled_from([1, 32, 200]))
+@settings(derandomize=True, deadline=None, max_examples=8)
+def test_adwin_keeps_rivers_window_at_any_scale(scale: float, seed: int, offset: float, clock: int) -> None:
+    values = scale * (offset + values_of("normal", seed, 1500))
+    ours, theirs = detectors.build("adwin", delta=0.05, clock=clock), drift.ADWIN(delta=0.05, clock=clock)
+    for start in range(0, 1500, 100):
+        part = values[start : start + 100]
+        assert ours.update_many(part).tolist() == river_says(theirs, part)[0]
+        assert ours.width == theirs.width
+        assert ours.estimation == theirs.estimation
+
+
+def test_adwin_recovers_from_values_whose_squares_overflow() -> None:
+    """River's variance becomes infinite, then not a number, for good."""
+    rng = np.random.default_rng(3)
+    values = np.concatenate([np.resize([1.7e308, -1e200], 100), rng.normal(size=500), rng.normal(2.0, size=200)])
+    found = detectors.build("adwin").update_many(values)
+    assert len(found)
+    assert 600 <= found[-1] < 700
