@@ -22,7 +22,9 @@ from detectors.evaluation.series import Family, Kind
 NUMBERS: frozenset[Kind] = frozenset(("binary", "unit", "numeric"))
 SHARES: frozenset[Kind] = frozenset(("binary", "unit"))
 BINARY: frozenset[Kind] = frozenset(("binary",))
+VARIED: frozenset[Kind] = frozenset(("unit", "numeric"))
 CATEGORIES: frozenset[Kind] = frozenset(("binary", "categories"))
+ALL: frozenset[Kind] = NUMBERS | CATEGORIES
 """Kinds of values that a detector is for."""
 
 MINUTE = 60
@@ -35,8 +37,8 @@ Fit = Callable[[Float64Array, Family], dict[str, Any]]
 class Contender:
     """A detector of the catalogue. `knob`: (parameter, loosest, strictest), turned in equal ratios. `scaled`: the
     knob is in units of the values. `told`: what a user must say beside what is in the reference. `fixed`: parameters
-    beside the knob. `river`: whether it is the twin of river's. `weight`: by how much less it is tried, for it is
-    slow."""
+    beside the knob. `window`: another one than it comes with. `river`: whether it is the twin of river's. `weight`: by
+    how much less it is tried, for it is slow."""
 
     name: str
     takes: frozenset[Kind]
@@ -44,8 +46,14 @@ class Contender:
     scaled: bool = False
     told: Fit = field(default=lambda reference, family: {})
     fixed: Fit = field(default=lambda reference, family: {})
+    window: int | None = None
     river: bool = False
     weight: int = 1
+
+    @property
+    def label(self) -> str:
+        """What outcomes and pages call it."""
+        return self.name if self.window is None else f"{self.name}, window {self.window}"
 
 
 def _spread(reference: Float64Array) -> float:
@@ -64,11 +72,22 @@ def _bounded_with_room(reference: Float64Array, family: Family) -> dict[str, Any
     return {"bound": mean + room} | ({} if family.role == "error" else {"lower": mean - room})
 
 
+def _cells(reference: Float64Array, family: Family) -> dict[str, Any]:
+    """What is counted: categories, or values in bins."""
+    return {"cells": "categories"} if family.kind in CATEGORIES else {}
+
+
+def _exponential(reference: Float64Array, family: Family) -> dict[str, Any]:
+    """The family of distributions that the values are of."""
+    return {"family": "bernoulli" if family.kind == "binary" else "gaussian"}
+
+
 CONTENDERS: tuple[Contender, ...] = (
     Contender("adwin", NUMBERS, ("delta", 0.9, 1e-30), river=True),
     Contender("chi_squared", CATEGORIES, ("threshold", 1.0, 1e4)),
-    Contender("conformal", NUMBERS, ("threshold", 10.0, 1e12), weight=4),
-    Contender("cramer_von_mises", NUMBERS, ("threshold", 0.03, 300.0), weight=2),
+    Contender("chi_squared", CATEGORIES, ("threshold", 1.0, 1e4), window=150),
+    Contender("conformal", NUMBERS, ("threshold", 10.0, 1e12), weight=2),
+    Contender("cramer_von_mises", VARIED, ("threshold", 0.03, 300.0), weight=2),
     Contender(
         "cusum", NUMBERS, ("decision_interval", 0.5, 1e3), fixed=lambda reference, family: {"reference_value": 0.25}
     ),
@@ -78,6 +97,7 @@ CONTENDERS: tuple[Contender, ...] = (
     ),
     Contender("eddm", BINARY, ("beta", 0.999, 0.01), river=True, fixed=lambda reference, family: {"alpha": 1.0}),
     Contender("ewma", NUMBERS, ("limit", 0.5, 100.0), fixed=lambda reference, family: {"smoothing": 0.05}),
+    Contender("focus", NUMBERS, ("threshold", 0.5, 1e4), told=_exponential),
     Contender(
         "hddm_a", SHARES, ("drift_confidence", 0.9, 1e-30), river=True,
         fixed=lambda reference, family: {"warning_confidence": 1.0},
@@ -86,16 +106,19 @@ CONTENDERS: tuple[Contender, ...] = (
         "hddm_w", SHARES, ("drift_confidence", 0.9, 1e-30), river=True,
         fixed=lambda reference, family: {"warning_confidence": 1.0},
     ),
-    Contender("kswin", NUMBERS, ("alpha", 0.5, 1e-15), river=True, weight=8),
+    Contender("jensen_shannon", ALL, ("threshold", 0.01, 0.999), told=_cells),
+    Contender("kswin", NUMBERS, ("alpha", 0.5, 1e-15), river=True, weight=4),
     Contender(
         "page_hinkley", NUMBERS, ("threshold", 0.5, 1e4), scaled=True, river=True,
         fixed=lambda reference, family: {"delta": 0.25 * _spread(reference), "alpha": 1.0},
     ),
+    Contender("psi", ALL, ("threshold", 1e-3, 30.0), told=_cells),
     Contender("shiryaev_roberts", NUMBERS, ("threshold", 10.0, 1e12), told=_bounded, fixed=_bounded_with_room),
     Contender("variance", NUMBERS, ("threshold", 0.5, 1e4)),
-    Contender("wasserstein", NUMBERS, ("threshold", 0.01, 30.0), weight=8),
+    Contender("wasserstein", NUMBERS, ("threshold", 0.01, 30.0), weight=4),
     Contender("welch_t", NUMBERS, ("threshold", 0.5, 100.0)),
     Contender("windowed_ks", NUMBERS, ("threshold", 0.01, 1.0)),
+    Contender("windowed_ks", NUMBERS, ("threshold", 0.01, 1.0), window=150),
     Contender("z_score", NUMBERS, ("threshold", 0.5, 100.0)),
 )  # fmt: skip
 
@@ -109,7 +132,8 @@ def told(contender: Contender, family: Family, reference: Float64Array) -> dict[
     """What a user has to tell the detector about the healthy series, from the reference."""
     known = {"reference": reference, "target": float(reference.mean()), "scale": _spread(reference)}
     wanted = _parameters(contender)
-    return {key: value for key, value in known.items() if key in wanted} | contender.told(reference, family)
+    window = {} if contender.window is None else {"window": contender.window}
+    return {key: value for key, value in known.items() if key in wanted} | contender.told(reference, family) | window
 
 
 def _parameters(contender: Contender) -> set[str]:
@@ -149,6 +173,7 @@ def with_calibration(contender: Contender, family: Family, reference: Float64Arr
         kind="numeric" if family.kind == "unit" else family.kind,
         timestamps=stamps(0, len(reference)),
         direction="up" if family.role == "error" else "both",
+        window=contender.window,
     )
 
     def transform(values: Float64Array, first: int) -> Float64Array:

@@ -111,7 +111,7 @@ def turn_for(rate: Callable[[float, float], Rate], wanted: float) -> float:
     step = max(high - low, 1e-3)
     for _ in range(4):
         best = min(tried, key=lambda turn: abs(tried[turn]))
-        if abs(tried[best]) < 0.05:
+        if abs(tried[best]) < 0.1:
             break
         others = [t for t in tried if tried[t] != tried[best]]
         if others:

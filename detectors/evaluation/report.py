@@ -41,12 +41,12 @@ def _front(found: Found, seed: int, scale: Scale) -> str:
 - [Delays on real values](real.md): data sets that ship inside river and scikit-learn, regimes spliced openly.
 
 ## Who finds changes soonest
-*changes*: how many of them the detector is for. *delay*: its mean delay over the shortest of all at the equal rate of
-{1e6 / scale.every:.0f} false alarms in a million values, the geometric mean over those changes; *worst*: the largest
-such ratio. *missed*: trials without an alarm within the horizon. *from a budget*: calibrated from a reference to the
-same number; *refused*: references from which the promise could not be made; *worst false alarms*: the most in a million
-on any of the series. *as it comes*: false alarms in a million with its own defaults, the median over the series. Those
-for fewer kinds of values stand below: their ratios are over fewer changes.
+*changes*: how many the detector is for, and can be set to the equal rate on. *delay*: its mean delay over the shortest
+of all at the equal rate of {1e6 / scale.every:.0f} false alarms in a million values, the geometric mean over the
+changes; *worst*: the largest such ratio. *missed*: trials without an alarm within the horizon. *from a budget*:
+calibrated from a reference to the same number, and with the least effect that matters by default; *refused*: references
+from which the promise could not be made; *false alarms* are in a million values: the worst of the series and, as it
+comes, the median. Those for fewer changes stand below: their ratios are over fewer.
 
 {summary(families(scale), found, scale.every)}
 ![Delays over the shortest](delays.svg)

@@ -89,7 +89,7 @@ def families(scale: Scale) -> list[Family]:
 
 def evaluate(seed: int, scale: Scale, workers: int, say: Callable[[str], None]) -> Found:
     """All outcomes, in the order of families and contenders. `say` is told how far it is."""
-    jobs = [Job(family.name, c.name, seed, scale) for family in families(scale) for c in entrants(family)]
+    jobs = [Job(family.name, c.label, seed, scale) for family in families(scale) for c in entrants(family)]
     outcomes: Found = {}
     for done, (job, found) in enumerate(zip(jobs, _each(jobs, workers), strict=True), 1):
         outcomes |= {(o.family, o.detector, o.setting): o for o in found}
@@ -109,7 +109,7 @@ def _each(jobs: list[Job], workers: int) -> Iterator[list[Outcome]]:
 def run(job: Job) -> list[Outcome]:
     """The outcomes of a job, a setting each."""
     family = next(f for f in families(job.scale) if f.name == job.family)
-    contender = next(c for c in entrants(family) if c.name == job.detector)
+    contender = next(c for c in entrants(family) if c.label == job.detector)
     bench = _Bench(family, contender, job.seed, job.scale)
     found = [bench.by_defaults(), bench.by_calibration()]
     return [*found, bench.at_equal_rate()] if family.changes else found
@@ -149,8 +149,10 @@ class _Bench:
                 trials[k] = with_calibration(self._contender, self._family, reference, self._scale.every)
             except Uncalibrated as problem:
                 reason = str(problem)
-            except ParameterError:
-                return Outcome(self._family.name, self._contender.name, "calibrated")
+            except ParameterError as problem:
+                if not str(problem).startswith("there is no calibration"):
+                    raise
+                return Outcome(self._family.name, self._contender.label, "calibrated")
         return self._outcome("calibrated", trials, reason)
 
     def at_equal_rate(self) -> Outcome:
@@ -169,7 +171,7 @@ class _Bench:
         return with_knob(self._contender, self._family, reference, turn)
 
     def _outcome(self, setting: Setting, trials: dict[int, Trial], reason: str | None = None) -> Outcome:
-        name, who = self._family.name, self._contender.name
+        name, who = self._family.name, self._contender.label
         references = self._scale.references
         refused = references - len(trials)
         if not trials:

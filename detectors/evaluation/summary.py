@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from detectors.evaluation.pages import best_delay
+from detectors.evaluation.pages import best_delay, noisy
 from detectors.evaluation.run import Found, Outcome, Setting
 from detectors.evaluation.series import Family, Role
 from detectors.evaluation.text import geometric, label, number, percent, table
 
 ROLES: tuple[Role, ...] = ("error", "score", "numeric", "categories")
 _HEAD = (
-    "detector", "changes", "equal rate: delay", "worst", "missed", "from a budget: delay", "missed", "refused",
-    "worst false alarms", "as it comes: false alarms",
+    "detector", "changes",
+    "equal rate: delay", "worst", "missed",
+    "from a budget: delay", "missed", "refused", "worst false alarms",
+    "as it comes: delay", "missed", "false alarms", "worst",
 )  # fmt: skip
 
 
@@ -31,43 +34,53 @@ def summary(families: Sequence[Family], found: Found, every: int) -> str:
     return "\n".join(parts)
 
 
-def prices(family: Family, outcome: Outcome, found: Found, every: int) -> list[float]:
-    """Mean delays over the best one's at the equal rate, a change each."""
-    if outcome.rate is None:
-        return []
-    return [outcome.delays[c.name].mean / best_delay(family, c, found, every) for c in family.changes]
-
-
 def _standing(
     name: str, families: Sequence[Family], found: Found, every: int
 ) -> tuple[tuple[int, float, str], list[str]] | None:
     """(what to sort by, the row) of a detector; None where it takes none of the families."""
     taken = [f for f in families if (f.name, name, "equal") in found]
-    if not taken:
+    held = [f for f in taken if not noisy(found[f.name, name, "equal"].rate, every)]
+    if not held:
         return None
+    changes = sum(len(f.changes) for f in held)
+    equal = _delays(name, held, "equal", found, every)
+    row = [label(name), str(changes), equal.price(), f"× {number(max(equal.prices))}", percent(equal.missed)]
+    promised = [found[f.name, name, "calibrated"] for f in taken]
+    if any(o.rate is not None or o.refused for o in promised):
+        budget = _delays(name, taken, "calibrated", found, every)
+        refused = percent([o.refused / o.references for o in promised])
+        row += [budget.price(), percent(budget.missed), refused, _worst(promised)]
+    else:
+        row += ["*none*", "", "", ""]
+    comes = [found[f.name, name, "defaults"] for f in taken]
+    bare = _delays(name, taken, "defaults", found, every)
+    rates = sorted(o.rate.per_million for o in comes if o.rate is not None)
+    row += [bare.price(), percent(bare.missed), number(rates[len(rates) // 2]), _worst(comes)]
+    return (-changes, geometric(equal.prices), name), row
 
-    def all_prices(setting: Setting) -> list[float]:
-        return [r for f in taken for r in prices(f, found[f.name, name, setting], found, every)]
 
-    def missed(setting: Setting) -> str:
-        return percent([d.missed for f in taken for d in found[f.name, name, setting].delays.values()])
+@dataclass(frozen=True, slots=True)
+class _Delays:
+    """Over changes: mean delays over the best one's at the equal rate, shares missed."""
 
-    equal, promised = all_prices("equal"), all_prices("calibrated")
-    outcomes = [found[f.name, name, "calibrated"] for f in taken]
-    has_method = any(o.rate is not None or o.refused for o in outcomes)
+    prices: list[float]
+    missed: list[float]
+
+    def price(self) -> str:
+        return f"× {geometric(self.prices):.2f}" if self.prices else "–"
+
+
+def _delays(name: str, families: Sequence[Family], setting: Setting, found: Found, every: int) -> _Delays:
+    prices, missed = [], []
+    for family in families:
+        outcome = found[family.name, name, setting]
+        for change in family.changes if outcome.rate is not None else ():
+            delays = outcome.delays[change.name]
+            prices.append(delays.mean / best_delay(family, change, found, every))
+            missed.append(delays.missed)
+    return _Delays(prices, missed)
+
+
+def _worst(outcomes: Sequence[Outcome]) -> str:
     worst = max((o.rate.per_million for o in outcomes if o.rate is not None), default=None)
-    comes = sorted(o.rate.per_million for f in taken if (o := found[f.name, name, "defaults"]).rate is not None)
-    changes = sum(len(f.changes) for f in taken)
-    row = [
-        label(name),
-        str(changes),
-        f"× {geometric(equal):.2f}",
-        f"× {number(max(equal))}",
-        missed("equal"),
-        f"× {geometric(promised):.2f}" if promised else "–",
-        missed("calibrated"),
-        percent([o.refused / o.references for o in outcomes]) if has_method else "*none*",
-        "–" if worst is None else number(worst),
-        number(comes[len(comes) // 2]) if comes else "–",
-    ]
-    return (-changes, geometric(equal), name), row
+    return "–" if worst is None else number(worst)

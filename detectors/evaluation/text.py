@@ -8,7 +8,7 @@ from math import exp, log
 from detectors.evaluation.contenders import CONTENDERS
 from detectors.evaluation.measure import Rate
 
-_RIVER = {c.name for c in CONTENDERS if c.river}
+_RIVER = {c.label for c in CONTENDERS if c.river}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = True) -> str:

@@ -129,7 +129,7 @@ def test_a_knob_is_turned_to_the_wanted_rate() -> None:
         return Rate(round(values * 0.02 * np.exp(-12.0 * turn)), values)
 
     turn = turn_for(rate, 1 / 20_000)
-    assert rate(turn, 1.0).per_million == pytest.approx(50.0, rel=0.06)
+    assert rate(turn, 1.0).per_million == pytest.approx(50.0, rel=0.12)
 
 
 def test_the_equal_rate_is_near_the_wanted_one_on_fresh_streams() -> None:
