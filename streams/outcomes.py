@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
-from streams.records import Float64Array, Int32Array, Int64Array, UInt8Array
+from streams.records import Float64Array, Int32Array, Int64Array, UInt8Array, Unreadable
 
 FORMAT = 1
 _MOST_ROWS = 1_000_000
@@ -259,7 +259,7 @@ def _dictionary(codes: Int32Array, table: npt.NDArray[np.object_]) -> pa.Diction
     return pa.DictionaryArray.from_arrays(indices, pa.array(table[names], pa.string()), safe=False)
 
 
-class FormatError(ValueError):
+class FormatError(Unreadable):
     """A message of the outcomes topic that this version cannot read."""
 
 

@@ -16,6 +16,10 @@ UInt8Array = npt.NDArray[np.uint8]
 Headers = tuple[tuple[str, bytes], ...]
 
 
+class Unreadable(ValueError):
+    """Bytes of ours (state, outcomes) that are damaged, or of a version that this one cannot read."""
+
+
 class TopicPartition(NamedTuple):
     """A partition of a topic, by name and number."""
 

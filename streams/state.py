@@ -13,12 +13,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from streams.records import Unreadable
+
 _HEAD = struct.Struct(">4sHI")
 _ARRAY = 1
 _DTYPES = frozenset({"<i8", "<i4", "<i2", "|i1", "|u1", "<u2", "<u4", "<u8", "<f8", "<f4", "|b1"})
 
 
-class StateError(ValueError):
+class StateError(Unreadable):
     """Bytes that are not a state of ours, are damaged, or are of a newer version."""
 
 

@@ -1,22 +1,25 @@
 """What doctor looks at: one function a question, each giving findings, each finding a sentence with its remedy.
 
-They see the log's interface alone, so that they run over the in-memory log as over Kafka.
+They see the log's interface alone, so that they run over the in-memory log as over Kafka. What is compiled is imported
+where records are looked at: the other commands need not wait for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from schemas import Config, format_duration
-from streams.decode import LabelDecoder, Packed, PredictionDecoder, Refusal, Strings
 from streams.log import Admin, LogError, Reader, Refused
-from streams.partitioner import Partitioner, partitions_of
 from streams.records import Int64Array, RecordBatch, TopicPartition
 from streams.worker import Exit, Layout, missing, problems, sentence
+
+if TYPE_CHECKING:
+    from streams.decode import Packed, Refusal
+    from streams.partitioner import Partitioner
 
 TIMEOUT = 15.0
 SAMPLE = 200
@@ -82,6 +85,8 @@ def permission_findings(config: Config, layout: Layout, admin: Admin) -> Iterato
 
 def samples(config: Config, layout: Layout, reader: Reader) -> dict[str, list[Sample]]:
     """The newest records of every partition of the inputs, decoded as the join stage does."""
+    from streams.decode import LabelDecoder, PredictionDecoder, Strings
+
     predictions, labels = PredictionDecoder.from_config(config), LabelDecoder.from_config(config)
     found: dict[str, list[Sample]] = {}
     for topic, decoder in ((config.topics.predictions, predictions), (config.topics.labels, labels)):
@@ -156,6 +161,8 @@ def _partitioned(config: Config, topic: str, parts: list[Sample], partitions: in
 
 def _share(parts: list[Sample], partitions: int, partitioner: str) -> float | None:
     """The share of keys that are where the partitioner puts them; None without keys."""
+    from streams.partitioner import partitions_of
+
     right = total = 0
     for part in parts:
         ends: Int64Array = part.keys.ends

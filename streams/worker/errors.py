@@ -10,8 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from streams.log import Fenced, LogError, OffsetOutOfRange, Refused, TopicMissing, Unreachable, WrongProperty
-from streams.outcomes import FormatError
-from streams.state import StateError
+from streams.records import Unreadable
 
 
 class Exit(IntEnum):
@@ -60,8 +59,7 @@ _OF_OTHERS: tuple[tuple[type[Exception], Exit], ...] = (
     (Refused, Exit.KAFKA),
     (TopicMissing, Exit.KAFKA),
     (OffsetOutOfRange, Exit.STATE_LOST),
-    (StateError, Exit.STATE_LOST),
-    (FormatError, Exit.STATE_LOST),
+    (Unreadable, Exit.STATE_LOST),
 )
 
 
@@ -77,6 +75,6 @@ def sentence(problem: BaseException) -> str:
     if isinstance(problem, LogError):
         code = f" [{problem.code}]" if problem.code and problem.code not in str(problem) else ""
         return f"{problem}{code}"
-    if isinstance(problem, (WorkerError, StateError, FormatError)):
+    if isinstance(problem, (WorkerError, Unreadable)):
         return str(problem)
     return f"{type(problem).__name__}: {problem}. This is a bug: run again with --verbose and report the traceback."

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from math import e, exp, log
 
 import numpy as np
-from scipy import special
 
 import detectors
 from streams.alerts import Suspect
@@ -52,6 +51,8 @@ def _evidence(series: Series, window: int) -> tuple[float, Suspect] | None:
             return None
         # the reference's own error, to first order
         scaled = statistic / (1.0 + len(recent) / len(reference))
+        from scipy import special  # half a second that no start need wait for
+
         tail = float(special.chdtrc(freedom, scaled))
         # beyond what a float holds, the tail's exponent
         log_p = several + (log(tail) if tail > 0.0 else -scaled / 2.0)
