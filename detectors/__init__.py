@@ -12,35 +12,41 @@ several features), `calibration` (parameters from a budget), `evaluation` (false
 
 from detectors.calibration import (
     Calibration,
+    Direction,
     Division,
     Kind,
     Profile,
     Uncalibrated,
     calibrate,
     lag_one_autocorrelation,
+    share,
 )
-from detectors.catalogue import build, catalog, restore
-from detectors.detector import Detector, ParameterError
+from detectors.catalogue import build, catalog, find, restore
+from detectors.detector import Detector, ParameterError, State
 from detectors.distribution import ks_bound, ks_distance, ks_distance_at, pearson, total_variation
 from detectors.snapshot import SnapshotError
 
 __all__ = [
     "Calibration",
     "Detector",
+    "Direction",
     "Division",
     "Kind",
     "ParameterError",
     "Profile",
     "SnapshotError",
+    "State",
     "Uncalibrated",
     "build",
     "calibrate",
     "catalog",
+    "find",
     "ks_bound",
     "ks_distance",
     "ks_distance_at",
     "lag_one_autocorrelation",
     "pearson",
     "restore",
+    "share",
     "total_variation",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import detectors
-from streams.gauge.series import Finding, ModelSeries, MonitorChange, SeriesSettings, WatchSettings
+from streams.gauge.series import HELD, Finding, ModelSeries, MonitorChange, SeriesSettings, WatchSettings
 from streams.outcomes import AGAIN, Kind, Rows
 from streams.state import pack, unpack
 
@@ -20,6 +20,8 @@ from series_world import LABEL_BASE, rows_of, traffic
 
 PAGE_HINKLEY = WatchSettings("error", "page_hinkley", "critical")
 FEATURES = WatchSettings("features", "windowed_ks", "info")
+FIRST = 6 / np.pi**2
+"""The share of the budget of what is known when the first series is armed; the rest is held back for later ones."""
 SCORE = WatchSettings("score", "windowed_ks")
 
 
@@ -60,7 +62,7 @@ def test_an_error_alarm_tells_the_change_and_the_record_that_tipped_it() -> None
     assert drift.change_at == pytest.approx(400_000, abs=10_000)  # event time of the prediction, not of the label
     assert drift.observations_since_change == drift.after.count
     assert abs(drift.after.count - (found.row // 2 - 4050)) < 100
-    assert drift.calibration == {"method": "bound", "expected_per_30d": pytest.approx(1.0, rel=0.01)}
+    assert drift.calibration == {"method": "bound", "expected_per_30d": pytest.approx(FIRST, rel=0.01)}
 
 
 def test_the_prediction_is_the_cause_where_the_label_was_there_first() -> None:
@@ -208,7 +210,7 @@ def test_autocorrelated_values_leave_a_series_uncalibrated() -> None:
     told = states(model)["score/windowed_ks"]
     assert told.state == "uncalibrated"
     assert told.reason is not None
-    assert "correlated" in told.reason
+    assert "dependence" in told.reason
     assert told.detectable is None
 
 
@@ -334,22 +336,44 @@ def test_the_budget_is_shared_among_all_that_is_watched() -> None:
     (one,), (two,) = fired(alone.apply(rows, 0), "score"), fired(shared.apply(rows, 0), "score")
     assert one.drift.calibration is not None
     assert two.drift.calibration is not None
-    assert one.drift.calibration["expected_per_30d"] == pytest.approx(1.0)
-    assert two.drift.calibration["expected_per_30d"] == pytest.approx(1.0 / 6)
+    assert one.drift.calibration["expected_per_30d"] == pytest.approx(FIRST)
+    assert two.drift.calibration["expected_per_30d"] == pytest.approx(FIRST / 6)
 
 
-def test_what_is_armed_makes_room_for_what_comes_later() -> None:
+def test_what_comes_later_moves_no_threshold_and_all_shares_together_stay_in_the_budget() -> None:
     model = model_of(SCORE, FEATURES)
     model.apply(traffic(1, 3000), 0)
     model.tick(0, None)
-    model.apply(traffic(2, 1000, version="v2", start=3000), 0)
-    assert {each.version for each in model.tick(0, None) if isinstance(each, MonitorChange)} == {"v1", "v2"}
-    rows = traffic(3, 1000, start=4000)
+    for k in range(4):
+        model.apply(traffic(2, 1000, version=f"v{2 + k}", start=3000 + 1000 * k), 0)
+    model.tick(0, None)
+    rows = traffic(3, 1000, start=7000)
     rows.score[0::2] += 1.5
     (found,) = fired(model.apply(rows, 0), "score")
     assert found.drift.version == "v1"
     assert found.drift.calibration is not None
-    assert found.drift.calibration["expected_per_30d"] == pytest.approx(1.0 / 10)  # a score, four features; twice
+    assert found.drift.calibration["expected_per_30d"] == pytest.approx(FIRST / 5)
+    promised: dict[str | None, float] = {}
+    for group in model._groups.values():
+        calibrations = [watch.calibration for series in group.series() for watch in series.watches]
+        promised[group.version] = sum(each.expected_per_30d for each in calibrations if each is not None)
+    expected = {f"v{k}": pytest.approx(FIRST / k**2) for k in range(1, 6)}
+    assert promised == expected
+
+
+def test_a_share_that_was_given_early_is_settled_when_all_are_known() -> None:
+    model = model_of(SCORE, FEATURES)
+    rng = np.random.default_rng(3)
+    model.baseline("v1", {"score": {"values": rng.normal(size=1000).tolist(), "rate": 10.0}})
+    model.apply(traffic(1, 200), 0)
+    model.tick(0, None)
+    series = next(iter(model._groups.values())).subjects["score"]
+    assert series.watches[0].state == "armed"
+    model.apply(traffic(2, 2000, start=200), 0)
+    model.tick(0, None)
+    found = series.watches[0].calibration
+    assert found is not None
+    assert found.expected_per_30d == pytest.approx(FIRST / 5)
 
 
 def test_limits_bound_what_is_kept_and_say_so() -> None:
@@ -371,7 +395,7 @@ def test_a_new_version_is_compared_with_the_previous_one() -> None:
     rows = traffic(2, 700, version="v2", change=0, shift=1.0, moved=2, start=3000)
     (found,) = model.apply(rows, 0)
     assert (found.drift.subject, found.drift.version) == ("features.f2", "v2")
-    assert found.row // 2 == 499  # its very first window
+    assert found.row // 2 == found.drift.params["window"] - 1  # its very first window
     told = [each for each in model.tick(0, None) if isinstance(each, MonitorChange)]
     assert {each.reference for each in told if each.version == "v2"} == {"previous_version"}
     assert {each.reference for each in told if each.version == "v1"} == {"self"}
@@ -428,7 +452,7 @@ def test_the_warm_up_waits_for_its_span_with_a_bounded_sample() -> None:
     assert states(model)["score/windowed_ks"].state == "armed"
     sample = next(iter(model._groups.values())).subjects["score"].sample
     assert sample is not None
-    assert 1000 <= len(sample.values) <= 2000
+    assert len(sample.values) == HELD
     assert sample.rate == pytest.approx(10.0, rel=0.01)
 
 

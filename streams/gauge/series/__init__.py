@@ -2,6 +2,17 @@
 
 from streams.gauge.series.facts import Finding, MonitorChange
 from streams.gauge.series.model import ModelSeries
+from streams.gauge.series.reference import HELD, MOST, Sample, WarmUp
 from streams.gauge.series.settings import SeriesSettings, WatchSettings
 
-__all__ = ["Finding", "ModelSeries", "MonitorChange", "SeriesSettings", "WatchSettings"]
+__all__ = [
+    "HELD",
+    "MOST",
+    "Finding",
+    "ModelSeries",
+    "MonitorChange",
+    "Sample",
+    "SeriesSettings",
+    "WarmUp",
+    "WatchSettings",
+]

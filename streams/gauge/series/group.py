@@ -39,12 +39,15 @@ class Group:
         self.waiting: list[Feed] = []
         self.has_errors = False
         self.overflowed = False
+        self.place = self.held = 0  # places of its errors in the division of the budget: the first, and how many
+        self.newborn: list[Series] = []  # whose detectors have no places yet
 
     def open(self, settings: SeriesSettings, subject: str, kind: detectors.Kind, row: int) -> Series:
         """The series of a subject, born at this row where there is none yet."""
         series = self.subjects.get(subject)
         if series is None:
             series = self.subjects[subject] = Series(settings, subject, kind, self.version, self.variant, row)
+            self.newborn.append(series)
         return series
 
     def admits(self, settings: SeriesSettings, family: str, name: str) -> bool:
@@ -74,6 +77,7 @@ class Group:
             "born": self.born,
             "has_errors": self.has_errors,
             "overflowed": self.overflowed,
+            "places": [self.place, self.held],
             "waiting": [{f.name: getattr(feed, f.name) for f in fields(feed)} for feed in self.waiting],
             "series": [series.snapshot() for series in self.subjects.values()],
         }
@@ -83,10 +87,12 @@ class Group:
         """The group that snapshot gave; series that nothing watches any more are let go."""
         group = cls(tree["version"], tree["variant"], tree["born"])
         group.has_errors, group.overflowed = tree["has_errors"], tree["overflowed"]
+        group.place, group.held = tree["places"]
         group.waiting = [Feed(**each) for each in tree["waiting"]]
         for each in tree["series"]:
             series = Series(settings, each["subject"], each["kind"], group.version, group.variant, each["born"])
             if series.watches:
                 series.restore(each)
                 group.subjects[series.subject] = series
+                group.newborn.append(series)  # the configuration may have given it more detectors
         return group

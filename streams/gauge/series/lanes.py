@@ -116,9 +116,12 @@ def open_errors(group: Group, settings: SeriesSettings, feed: Feed, regression: 
     if group.has_errors:
         return
     group.has_errors = True
+    held = iter(range(group.place, group.place + group.held))
     for subject in ERRORS if regression else ERRORS[:1]:
         if settings.watched(subject):
-            group.open(settings, subject, "numeric" if regression else "binary", int(feed.rows[0]))
+            series = group.open(settings, subject, "numeric" if regression else "binary", int(feed.rows[0]))
+            for watch in series.watches:
+                watch.place = next(held, None) if watch.shares else None
 
 
 def _bare(places: Int64Array, rows: Rows, first: int, partitions: Int64Array) -> Lane:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+import detectors
 from streams.gauge.series import lanes
 from streams.gauge.series.columns import groups
 from streams.gauge.series.facts import Finding, MonitorChange, finding_of, finding_tree
@@ -17,6 +18,7 @@ from streams.gauge.series.reference import Sample, baseline_of
 from streams.gauge.series.series import OTHER, Series
 from streams.gauge.series.settings import SeriesSettings
 from streams.gauge.series.suspects import suspects
+from streams.gauge.series.watch import Watch
 from streams.outcomes import Rows
 from streams.records import Int64Array
 
@@ -38,7 +40,7 @@ class ModelSeries:
         self._groups: dict[tuple[str | None, str | None], Group] = {}
         self._rows = 0  # rows of the model so far
         self._late: list[Finding] = []  # decided before rows, told at the next tick
-        self._shared = 0  # among how many the budget was shared at the last tick
+        self._places = 0  # in the division of the budget, that have been given away
         self._baselines: dict[str, Mapping[str, Any]] = {}
 
     # What comes in -------------------------------------------------------------------------------------------------
@@ -76,6 +78,7 @@ class ModelSeries:
             places = several[0] if len(several) == 1 else np.sort(np.concatenate(several))
             fed = lanes.predicted(group, self._settings, rows, places, first, tasks)
             work.append((group, fed, lanes.outcomes(self._settings, rows, places, first, tasks)))
+        self._settle([group for group, _, _ in work])
         found: list[Finding] = []
         for group, fed, feed in work:
             found += self._run(group, fed, feed)
@@ -106,17 +109,14 @@ class ModelSeries:
         return found
 
     def tick(self, clock: int, watermark: int | None) -> list[Finding | MonitorChange]:
-        """What became of the detectors since the last tick; where more are watched than at the last one, the budget
-        is shared anew. Recoveries are not here: they are decided at rows, by event time."""
-        shares = self._shares(self._rows)
+        """What became of the detectors since the last tick. Recoveries are not here: they are decided at rows, by event
+        time."""
         told: list[Finding | MonitorChange] = [*self._late]
         self._late = []
         for group in self._groups.values():
             for series in group.series():
-                if shares > self._shared:
-                    series.retune(shares)
+                series.settle(self._share, self._rows)
                 told += series.changes()
-        self._shared = max(self._shared, shares)
         return told
 
     # Series and their references -----------------------------------------------------------------------------------
@@ -129,6 +129,9 @@ class ModelSeries:
         group = self._groups.get((version, variant))
         if group is None:
             group = self._groups[version, variant] = Group(version, variant, row)
+            # labels come later, but their detectors will want their shares
+            group.held = sum(each.on in lanes.ERRORS and not each.own for each in self._settings.watches)
+            group.place = self._place(group.held)
         return group
 
     def _feed(self, group: Group, series: Series, lane: Lane) -> list[Finding]:
@@ -136,8 +139,8 @@ class ModelSeries:
             series.settled = True
             sample = self._reference(group, series, int(lane.rows[0]))
             if sample is not None:
-                series.adopt(sample, self._shares(int(lane.rows[0])))
-        return series.feed(lane, self._shares)
+                series.adopt(sample, self._share, int(lane.rows[0]))
+        return series.feed(lane, self._share)
 
     def _reference(self, group: Group, series: Series, row: int) -> Sample | None:
         """A baseline, else the reference of the newest other version (of the same variant, if there is one)."""
@@ -151,22 +154,45 @@ class ModelSeries:
         others.sort(key=lambda each: each.variant != group.variant)
         for other in others:
             older = other.subjects.get(series.subject)
-            if older is not None and older.kind == series.kind and older.sample is not None and older.sample.at < row:
-                return replace(older.sample, origin="previous_version", at=row)
+            sample = None if older is None or older.kind != series.kind else older.sample_before(row)
+            if sample is not None:
+                return replace(sample, origin="previous_version", at=row)
         return None
 
-    def _shares(self, row: int) -> int:
-        """Among how many detectors the budget is shared: all that were known of at this row."""
-        errors = sum(each.on in lanes.ERRORS and each.params is None for each in self._settings.watches)
-        total = 0
+    # Budget --------------------------------------------------------------------------------------------------------
+
+    def _place(self, count: int) -> int:
+        """The first of so many new places in the division of the budget."""
+        self._places += count
+        return self._places - count
+
+    def _settle(self, groups: list[Group]) -> None:
+        """Give places to the detectors that were born in these rows, in the order of their births."""
+        newborn = [series for group in groups for series in group.newborn]
+        for series in sorted(newborn, key=lambda each: (each.born, each.subject)):
+            for watch in series.watches:
+                if watch.shares and watch.place is None:
+                    watch.place = self._place(1)
+        for group in groups:
+            group.newborn.clear()
+
+    def _share(self, watch: Watch, row: int) -> tuple[float, bool]:
+        """What a detector may take of the budget at a row, and whether that is provisional: shares are even among
+        those that are born before the first reference can be complete, and later ones take from what was held back.
+        So what is armed by then keeps its threshold for good."""
+        if watch.place is None:
+            return 0.0, False
+        earliest = self._settings.warm_up - 1  # row at which a reference can be complete
+        last = min(row, earliest)
+        known = 0
         for group in self._groups.values():
-            if group.born <= row:  # labels come later, but their detectors will want a share
-                total += errors + sum(
-                    series.shares
+            if group.born <= last:
+                known += group.held + sum(
+                    sum(each.place is not None for each in series.watches)
                     for series in group.subjects.values()
-                    if series.born <= row and series.subject not in lanes.ERRORS
+                    if series.born <= last and series.subject not in lanes.ERRORS
                 )
-        return total
+        return self._settings.budget * detectors.share(watch.place, max(known, 1)), row < earliest
 
     def _feed_errors(self, group: Group, feed: Feed) -> list[Finding]:
         error = np.abs(feed.residual) if self._task == "regression" else feed.wrong
@@ -189,7 +215,7 @@ class ModelSeries:
                     if series.sample is None and series.subject in profile:
                         sample = baseline_of(profile[series.subject], series.kind, self._rows)
                         if sample is not None:
-                            series.adopt(sample, self._shares(self._rows))
+                            series.adopt(sample, self._share, self._rows)
 
     def rebaseline(self, version: str | None, subject: str | None = None, since: int | None = None) -> list[Finding]:
         """Start new references with the next values, of one subject, a family of them, or all. With `since`, values
@@ -220,7 +246,7 @@ class ModelSeries:
         return {
             "task": self._task,
             "rows": self._rows,
-            "shared": self._shared,
+            "places": self._places,
             "groups": [group.snapshot() for group in self._groups.values()],
             "baselines": {version: dict(profile) for version, profile in self._baselines.items()},
             "late": [finding_tree(each) for each in self._late],
@@ -228,15 +254,16 @@ class ModelSeries:
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
-        self._task, self._rows, self._shared = tree["task"], tree["rows"], tree["shared"]
+        self._task, self._rows, self._places = tree["task"], tree["rows"], tree["places"]
         self._baselines = dict(tree["baselines"])
         self._late = [finding_of(each) for each in tree["late"]]
         for each in tree["groups"]:
             group = Group.restored(each, self._settings)
             self._groups[group.version, group.variant] = group
+        self._settle(list(self._groups.values()))
         for group in self._groups.values():
             for series in group.series():
-                series.arm(self._shares(self._rows))
+                series.arm(self._share, self._rows)
 
 
 def _place(finding: Finding) -> tuple[int, str, str]:

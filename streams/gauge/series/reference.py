@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 import detectors
 from streams.gauge.series.columns import code
@@ -18,14 +19,24 @@ FASTEST = 1000.0
 """Values a second that are assumed where the reference's timestamps are all the same."""
 UNKNOWN_RATE = 10.0
 """Values a second that are assumed of a published baseline that does not say."""
+BLOCK = 256
+"""Values in a row that are kept or left out together: how they follow each other is part of what they tell."""
+MOST = 196 * BLOCK
+"""Values that a warm-up keeps at the most, 12 bytes each (5 of 0/1 values)."""
+HELD = 4096
+"""Values of a finished reference that stay, 12 bytes each: what recovery, suspects and later versions need."""
+
+Seconds = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A finished reference. `at` is the row that completed it; `rate` is in values a second; `lag_one` is the
-    autocorrelation of consecutive values, None to take it from `values` themselves."""
+    """A finished reference. `at` is the row that completed it; `rate` is in values a second; `seconds` are the values'
+    event times, None where they are not known; `lag_one` is the autocorrelation of consecutive values, None to take
+    it from `values` themselves."""
 
     values: Float64Array
+    seconds: Seconds | None
     rate: float
     lag_one: float | None
     origin: Reference
@@ -36,22 +47,43 @@ class Sample:
         """Of its values."""
         return Moments.of(self.values)
 
+    @property
+    def timestamps(self) -> Int64Array | None:
+        """Event times in epoch milliseconds, to the second."""
+        return None if self.seconds is None else self.seconds.astype(np.int64) * 1000
+
+    def held(self) -> Sample:
+        """At most HELD of its values, in blocks spread evenly over it."""
+        block = BLOCK // 4
+        if len(self.values) <= HELD:
+            return self
+        blocks = len(self.values) // block
+        chosen = np.arange(HELD // block) * blocks // (HELD // block)
+        index = (chosen[:, None] * block + np.arange(block)).ravel()
+        seconds = None if self.seconds is None else self.seconds[index]
+        return replace(self, values=self.values[index], seconds=seconds)
+
+    def tree(self) -> Any:
+        """Itself for `streams.state.pack`."""
+        return [self.values, self.seconds, self.rate, self.lag_one, self.origin, self.at]
+
 
 class WarmUp:
-    """Collects the first values. Where `span` makes it wait, every second value kept so far is dropped whenever there
-    are twice as many as asked for, so memory is bounded and the sample covers the whole span evenly."""
+    """Collects the first values. Where there come more than MOST, every second block of those kept so far is dropped
+    whenever there is no more room, so memory is bounded and the sample covers the whole span evenly."""
 
-    def __init__(self, values: int, span: int) -> None:
-        self._least = values
+    def __init__(self, values: int, span: int, kind: detectors.Kind) -> None:
+        self.least = values
         self._span = span
-        self._kept: Float64Array = np.empty(0)
+        self._kept: npt.NDArray[Any] = np.empty(0, np.uint8 if kind == "binary" else np.float64)
+        self._seconds: Seconds = np.empty(0, np.uint32)
+        self._size = 0
         self._seen = 0
         self._stride = 1
         self._first = 0
         self._last = 0
-        self._lag_one: float | None = None
 
-    def take(self, values: Float64Array, timestamps: Int64Array, kind: detectors.Kind) -> int | None:
+    def take(self, values: Float64Array, timestamps: Int64Array) -> int | None:
         """Take values until the reference is complete: how many that took, or None where all were taken."""
         if not len(values):
             return None
@@ -60,41 +92,68 @@ class WarmUp:
         first = np.minimum.accumulate(np.concatenate(([self._first], timestamps)))[1:]
         last = np.maximum.accumulate(np.concatenate(([self._last], timestamps)))[1:]
         seen = self._seen + 1 + np.arange(len(values))
-        complete = np.flatnonzero((seen >= self._least) & (last - first >= self._span))
+        complete = np.flatnonzero((seen >= self.least) & (last - first >= self._span))
         taken = int(complete[0]) + 1 if len(complete) else len(values)
         start = 0
-        while start < taken:  # cut where the sample is thinned out or its correlation is taken
-            room = (2 * self._least - len(self._kept)) * self._stride
-            stop = min(taken, start + max(room, 1))
-            if self._seen + start < self._least:
-                stop = min(stop, self._least - self._seen)
-            self._keep(values[start:stop], kind)
-            start = stop
+        while start < taken:
+            start += self._keep(values[start:taken], timestamps[start:taken])
         self._first, self._last = int(first[taken - 1]), int(last[taken - 1])
         return taken if len(complete) else None
 
-    def _keep(self, values: Float64Array, kind: detectors.Kind) -> None:
-        self._kept = np.concatenate([self._kept, values[-self._seen % self._stride :: self._stride]])
-        self._seen += len(values)
-        if self._seen == self._least:
-            self._lag_one = detectors.lag_one_autocorrelation(self._kept, kind)
-        if len(self._kept) >= 2 * self._least:
-            self._kept = self._kept[::2].copy()
+    def _keep(self, values: Float64Array, timestamps: Int64Array) -> int:
+        """Keep some of the next values; how many were dealt with."""
+        cycle = BLOCK * self._stride
+        place = self._seen % cycle
+        if place >= BLOCK:  # in a block that is left out
+            skipped = min(len(values), cycle - place)
+            self._seen += skipped
+            return skipped
+        count = min(len(values), BLOCK - place)
+        if self._stride == 1:
+            count = min(len(values), MOST - self._size)
+        self._room(self._size + count)
+        self._kept[self._size : self._size + count] = values[:count]
+        seconds = np.clip(timestamps[:count] // 1000, 0, 2**32 - 1)
+        self._seconds[self._size : self._size + count] = seconds
+        self._size += count
+        self._seen += count
+        if self._size == MOST:
+            for array in (self._kept, self._seconds):
+                array[: MOST // 2] = array.reshape(-1, BLOCK)[::2].ravel()
+            self._size //= 2
             self._stride *= 2
+        return count
+
+    def _room(self, size: int) -> None:
+        if size > len(self._kept):
+            length = min(MOST, max(size, 2 * len(self._kept)))
+            for name in ("_kept", "_seconds"):
+                array = getattr(self, name)
+                grown = np.empty(length, array.dtype)
+                grown[: self._size] = array[: self._size]
+                setattr(self, name, grown)
+
+    @property
+    def seen(self) -> int:
+        """How many values it was given."""
+        return self._seen
 
     def sample(self, row: int) -> Sample:
         """The reference, complete at `row`."""
         seconds = (self._last - self._first) / 1000.0
         rate = (self._seen - 1) / seconds if seconds > 0 else FASTEST
-        return Sample(self._kept, rate, self._lag_one, "self", row)
+        values = self._kept[: self._size].astype(np.float64)
+        return Sample(values, self._seconds[: self._size].copy(), rate, None, "self", row)
 
     def snapshot(self) -> Any:
         """The state, for `streams.state.pack`."""
-        return [self._kept, self._seen, self._stride, self._first, self._last, self._lag_one]
+        kept, seconds = self._kept[: self._size].copy(), self._seconds[: self._size].copy()
+        return [self.least, kept, seconds, self._seen, self._stride, self._first, self._last]
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
-        self._kept, self._seen, self._stride, self._first, self._last, self._lag_one = tree
+        self.least, self._kept, self._seconds, self._seen, self._stride, self._first, self._last = tree
+        self._size = len(self._kept)
 
 
 def baseline_of(profile: Mapping[str, Any], kind: detectors.Kind, row: int) -> Sample | None:
@@ -105,17 +164,12 @@ def baseline_of(profile: Mapping[str, Any], kind: detectors.Kind, row: int) -> S
         if not counts:
             return None
         codes = [code(str(text)) for text in counts]
-        return Sample(np.repeat(codes, [int(n) for n in counts.values()]), rate, 0.0, "baseline", row)
+        return Sample(np.repeat(codes, [int(n) for n in counts.values()]), None, rate, 0.0, "baseline", row)
     values = np.asarray(profile.get("values", ()), np.float64)
     values = values[np.isfinite(values)]
-    return Sample(values, rate, profile.get("lag_one"), "baseline", row) if len(values) else None
+    return Sample(values, None, rate, profile.get("lag_one"), "baseline", row) if len(values) else None
 
 
-def sample_tree(sample: Sample | None) -> Any:
-    """A sample for `streams.state.pack`."""
-    return None if sample is None else [sample.values, sample.rate, sample.lag_one, sample.origin, sample.at]
-
-
-def sample_of(tree: Any) -> Sample | None:
-    """The sample that sample_tree gave."""
-    return None if tree is None else Sample(*tree)
+def sample_of(tree: Any) -> Sample:
+    """The sample that Sample.tree gave."""
+    return Sample(*tree)

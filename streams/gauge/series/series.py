@@ -11,13 +11,20 @@ import numpy as np
 import detectors
 from streams.alerts import Cause
 from streams.gauge.series.facts import Finding, MonitorChange
-from streams.gauge.series.history import History
+from streams.gauge.series.history import History, Moments
 from streams.gauge.series.lane import Lane
-from streams.gauge.series.reference import Sample, WarmUp, sample_of, sample_tree
+from streams.gauge.series.level import Level, level_of
+from streams.gauge.series.reference import MOST, Sample, WarmUp, sample_of
 from streams.gauge.series.settings import SeriesSettings
 from streams.gauge.series.watch import Watch
+from streams.records import Float64Array
 
 OTHER = "__other__"
+LONGEST = 10
+"""A reference that is too short is made this many times longer at most."""
+
+Share = Callable[[Watch, int], tuple[float, bool]]
+"""What a watch may take of the budget at a row (false alarms in 30 days), and whether that is provisional."""
 
 
 class Series:
@@ -39,53 +46,72 @@ class Series:
         self.born = born
         self.settled = False  # whether a reference was looked for elsewhere
         self.history = History()
-        self.sample: Sample | None = None
-        self._warm_up: WarmUp | None = WarmUp(settings.warm_up, settings.span)
-        self.watches = [
-            Watch(each, subject, kind, version, variant, settings.recover_for)
-            for each in settings.watches
-            if each.covers(subject)
-        ]
+        self._samples: list[Sample] = []  # finished references, each longer than the one before
+        self._level: Level | None = None  # what the history's values are freed of
+        self._warm_up: WarmUp | None = self._new_warm_up()
+        self.watches = _watches(settings, subject, kind, version, variant)
         self._since: int | None = None  # event time before which no value goes into the reference
         self._announced: dict[str, MonitorChange] = {}
         self._distinct: int | None = None  # categories of the reference
 
-    def adopt(self, sample: Sample, shares: int) -> None:
-        """Take a reference from elsewhere; later values are compared with it."""
-        self.sample, self._warm_up = sample, None
-        begin = self.history.moments(self.history.count)
-        for watch in self.watches:
-            watch.arm(sample, shares, self._settings.budget, begin)
+    def _new_warm_up(self) -> WarmUp:
+        return WarmUp(self._settings.warm_up, self._settings.span, self.kind)
 
-    def feed(self, lane: Lane, shares: Callable[[int], int]) -> list[Finding]:
-        """Take the next values. `shares(row)` says among how many the budget is shared at a row."""
-        if not len(lane):
-            return []
-        self.history.extend(lane)
-        begin = 0
-        if self._warm_up is not None:
-            skipped = self._skipped(lane)
-            taken = self._warm_up.take(lane.values[skipped:], lane.timestamps[skipped:], self.kind)
-            begin = len(lane)
-            if taken is not None:
-                taken += skipped
-                begin = taken
-                row = int(lane.rows[taken - 1])
-                self.sample, self._warm_up = self._warm_up.sample(row), None
-                moments = self.history.moments(self.history.count - len(lane) + taken)
-                for watch in self.watches:
-                    watch.arm(self.sample, shares(row), self._settings.budget, moments)
-        found: list[tuple[int, int, Finding]] = []
-        # those that wait for a longer reference come last: it is none once another detector has fired
-        for number, watch in sorted(enumerate(self.watches), key=lambda each: (each[1].retry_at is not None, each[0])):
-            start = 0 if watch.own and not watch.refers else begin
-            if watch.retry_at is not None:
-                start = self._retry(watch, lane, shares)
-            for event in watch.run(lane.values, start, self.history, self.sample):
-                drift = replace(event.drift, cause=self._cause(lane, event.index))
-                found.append((event.index, number, Finding(int(lane.rows[event.index]), drift)))
-        found.sort(key=lambda each: each[:2])
-        return [finding for _, _, finding in found]
+    @property
+    def sample(self) -> Sample | None:
+        """The newest finished reference."""
+        return self._samples[-1] if self._samples else None
+
+    def sample_before(self, row: int) -> Sample | None:
+        """The newest reference that was complete before a row, however far this series has been fed since."""
+        return next((each for each in reversed(self._samples) if each.at < row), None)
+
+    def levels(self) -> Float64Array | None:
+        """The reference's values as the history has them."""
+        if not self._samples:
+            return None
+        sample = self._samples[-1]
+        return sample.values if self._level is None else self._level.apply(sample.values, sample.timestamps)
+
+    # Reference -----------------------------------------------------------------------------------------------------
+
+    def adopt(self, sample: Sample, share: Share, row: int) -> None:
+        """Take a reference from elsewhere; later values are compared with it. Where it is not enough for a detector,
+        a reference of the series' own is waited for."""
+        self._complete(sample, share, row)
+        if all(watch.state in ("armed", "unarmed") for watch in self.watches):
+            self._warm_up = None
+
+    def _complete(self, sample: Sample, share: Share, row: int) -> None:
+        """A reference is there: arm what is not."""
+        begin = self.history.moments(self.history.count)
+        armed = []
+        for watch in self.watches:
+            if watch.state in ("warming", "uncalibrated"):
+                part, watch.provisional = share(watch, row)
+                if watch.arm(sample, part):
+                    armed.append(watch)
+        if self._level is None:
+            profiles = [watch.calibration.profile for watch in armed if watch.calibration is not None]
+            self._level = next((level for level in map(level_of, profiles) if level is not None), None)
+        self._samples.append(sample.held())
+        self._distinct = None
+        base = begin
+        if sample.origin != "self" or self._level is not None:
+            values = sample.values
+            base = Moments.of(values if self._level is None else self._level.apply(values, sample.timestamps))
+        for watch in armed:
+            watch.begin(base, begin)
+
+    def _wait(self) -> None:
+        """After a reference of its own: wait for a longer one where that helps, and no detector has fired."""
+        assert self._warm_up is not None
+        needed = [watch.needed for watch in self.watches if watch.state == "uncalibrated" and watch.needed is not None]
+        longest = min(LONGEST * self._settings.warm_up, MOST)
+        least = max(min(needed, default=longest + 1), self._warm_up.seen * 5 // 4)
+        self._warm_up.least = least
+        if least > longest:
+            self._warm_up = None
 
     def _skipped(self, lane: Lane) -> int:
         """How many values come before the time from which the reference is taken."""
@@ -97,38 +123,61 @@ class Series:
         self._since = None
         return int(late[0])
 
-    def _retry(self, watch: Watch, lane: Lane, shares: Callable[[int], int]) -> int:
-        """Let a watch try a longer reference where the lane brings it: the place from which it looks."""
-        first = self.history.count - len(lane)
-        while self.sample is not None and watch.retry_at is not None and watch.retry_at <= self.history.count:
-            count = watch.retry_at
-            if any(each.first_fired is not None and each.first_fired <= count for each in self.watches):
-                watch.retry_at = None
-                break
-            row = int(lane.rows[count - first - 1])
-            watch.retry(self.sample, shares(row), self._settings.budget, self.history.moments(count))
-            if watch.state == "armed":
-                return count - first
-        return len(lane)
+    # Values --------------------------------------------------------------------------------------------------------
+
+    def feed(self, lane: Lane, share: Share) -> list[Finding]:
+        """Take the next values."""
+        found: list[Finding] = []
+        start = 0
+        while start < len(lane):
+            stop, row = len(lane), None
+            if self._warm_up is not None:
+                skipped = self._skipped(lane.part(start, stop))
+                rest = lane.part(start + skipped, stop)
+                taken = self._warm_up.take(rest.values, rest.timestamps)
+                if taken is not None:
+                    stop = start + skipped + taken
+                    row = int(lane.rows[stop - 1])
+            found += self._look(lane.part(start, stop))
+            if self._samples and self._warm_up is not None and any(watch.fired for watch in self.watches):
+                self._warm_up = row = None  # what comes now is not healthy for sure
+            if row is not None and self._warm_up is not None:
+                self._complete(self._warm_up.sample(row), share, row)
+                self._wait()
+            start = stop
+        return found
+
+    def _look(self, lane: Lane) -> list[Finding]:
+        values = lane.values if self._level is None else self._level.apply(lane.values, lane.timestamps)
+        self.history.extend(replace(lane, values=values))
+        found: list[tuple[int, int, Finding]] = []
+        for number, watch in enumerate(self.watches):
+            for event in watch.run(lane, self.history, self.levels):
+                drift = replace(event.drift, cause=self._cause(lane, event.index))
+                found.append((event.index, number, Finding(int(lane.rows[event.index]), drift)))
+        found.sort(key=lambda each: each[:2])
+        return [finding for _, _, finding in found]
 
     def _cause(self, lane: Lane, index: int) -> Cause:
         labelled = bool(lane.labelled[index])
         topic = self._settings.labels_topic if labelled else self._settings.predictions_topic
         return Cause(topic, int(lane.partitions[index]), int(lane.offsets[index]))
 
-    def retune(self, shares: int) -> None:
-        """Share the budget among more."""
-        if self.sample is not None:
-            for watch in self.watches:
-                watch.retune(self.sample, shares, self._settings.budget)
+    def settle(self, share: Share, row: int) -> None:
+        """Give those that were armed early the share that they keep, once it is known."""
+        for watch in self.watches:
+            if watch.provisional and self.sample is not None:
+                part, provisional = share(watch, row)
+                if not provisional:
+                    watch.settle(self.sample, part)
 
     def changes(self) -> list[MonitorChange]:
         """What has changed since last asked: the state of each detector."""
         made = []
         for watch in self.watches:
-            origin = None if self.sample is None else self.sample.origin
-            if origin is None and watch.state == "armed":
-                origin = "self"
+            origin = "self" if watch.origin is None and watch.state == "armed" else watch.origin
+            if origin is None and self.sample is not None:
+                origin = self.sample.origin
             change = MonitorChange(
                 self._version, self._variant, self.subject, watch.use, watch.state, watch.reason, origin,
                 watch.detectable,
@@ -142,7 +191,7 @@ class Series:
         """Start a new reference with the next value (not before event time `since`). The findings that end the alerts
         that fire."""
         self._since, self._distinct = since, None
-        self.sample, self._warm_up = None, WarmUp(self._settings.warm_up, self._settings.span)
+        self._samples, self._level, self._warm_up = [], None, self._new_warm_up()
         ended = [watch.rebaseline() for watch in self.watches]
         return [Finding(row, drift) for drift in ended if drift is not None]
 
@@ -155,10 +204,7 @@ class Series:
             self._distinct = len(np.unique(self.sample.values))
         return self._distinct > self._settings.categories
 
-    @property
-    def shares(self) -> int:
-        """Shares of the budget its detectors take."""
-        return sum(watch.shares for watch in self.watches)
+    # State ---------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Any:
         """The state, for `streams.state.pack`."""
@@ -169,7 +215,8 @@ class Series:
             "settled": self.settled,
             "since": self._since,
             "history": self.history.snapshot(),
-            "sample": sample_tree(self.sample),
+            "samples": [sample.tree() for sample in self._samples],
+            "level": None if self._level is None else self._level.tree(),
             "warm_up": None if self._warm_up is None else self._warm_up.snapshot(),
             "watches": {watch.identity: watch.snapshot() for watch in self.watches},
             "announced": {name: asdict(change) for name, change in self._announced.items()},
@@ -180,20 +227,34 @@ class Series:
         self.born, self.settled = tree["born"], tree["settled"]
         self._since = tree["since"]
         self.history.restore(tree["history"])
-        self.sample = sample_of(tree["sample"])
+        self._samples = [sample_of(each) for each in tree["samples"]]
+        self._level = None if tree["level"] is None else Level(*tree["level"])
         self._warm_up = None
         if tree["warm_up"] is not None:
-            self._warm_up = WarmUp(self._settings.warm_up, self._settings.span)
+            self._warm_up = self._new_warm_up()
             self._warm_up.restore(tree["warm_up"])
         for watch in self.watches:
             if watch.identity in tree["watches"]:
-                watch.restore(tree["watches"][watch.identity], self.sample)
+                watch.restore(tree["watches"][watch.identity])
         known = {watch.identity for watch in self.watches}
         self._announced = {name: MonitorChange(**each) for name, each in tree["announced"].items() if name in known}
 
-    def arm(self, shares: int) -> None:
+    def arm(self, share: Share, row: int) -> None:
         """Arm what a changed configuration has added, against the reference."""
-        if self.sample is not None:
-            begin = self.history.moments(self.history.count)
-            for watch in self.watches:
-                watch.arm(replace(self.sample, origin="baseline"), shares, self._settings.budget, begin)
+        if self.sample is not None and any(watch.state == "warming" for watch in self.watches):
+            self._complete(replace(self.sample, origin="baseline"), share, row)
+
+
+def _watches(
+    settings: SeriesSettings, subject: str, kind: detectors.Kind, version: str | None, variant: str | None
+) -> list[Watch]:
+    """The detectors on a subject. On categories windowed_ks stands for chi_squared; where that is asked for too, it
+    is there once."""
+    found = [each for each in settings.watches if each.covers(subject)]
+    asked = {(each.on, each.use) for each in found}
+    made = [Watch(each, subject, kind, version, variant, settings.recover_for) for each in found]
+    return [
+        watch
+        for each, watch in zip(found, made, strict=True)
+        if watch.use == each.use or (each.on, watch.use) not in asked
+    ]

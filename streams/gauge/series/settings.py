@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, Literal
 
+import detectors
 from schemas import LimitsConfig, ModelConfig
 
 Direction = Literal["up", "down", "both"]
 Severity = Literal["info", "warning", "critical"]
 _MONTH = 30 * 86_400_000
+
+
+@cache
+def needs_reference(use: str) -> bool:
+    """Whether a detector compares with the reference's values themselves."""
+    return any(each.name == "reference" for each in fields(detectors.find(use).parameters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +31,16 @@ class WatchSettings:
     params: Mapping[str, Any] | None = None
     min_effect: float | None = None
     direction: Direction | None = None
+
+    @property
+    def refers(self) -> bool:
+        """Whether the detector compares with the reference's values themselves."""
+        return needs_reference(self.use)
+
+    @property
+    def own(self) -> bool:
+        """Whether it has its own threshold, and takes no part of the budget."""
+        return self.params is not None and (not self.refers or self.params.get("threshold") is not None)
 
     def covers(self, subject: str) -> bool:
         """Whether this watches the subject: by its name, or by its family's."""
