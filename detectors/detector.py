@@ -66,6 +66,14 @@ class Detector(ABC):
     counts: Int64Array
     """Length 8: seen, ignored, alarmed, since; the rest is the algorithm's own."""
 
+    _one: Float64Array
+    """Room for the value of `update`: making an array for each takes longer than most kernels."""
+
+    def __new__(cls, *_args: Any, **_params: Any) -> Self:
+        made = super().__new__(cls)
+        made._one = np.zeros(1)
+        return made
+
     @abstractmethod
     def __init__(self, params: Any) -> None: ...
 
@@ -110,7 +118,8 @@ class Detector(ABC):
 
     def update(self, value: float | None) -> bool:
         """Take one value; whether it alarms."""
-        return self._feed(np.array([np.nan if value is None else value], np.float64)) == 0
+        self._one[0] = np.nan if value is None else value
+        return self._feed(self._one) == 0
 
     def update_many(self, values: Values) -> Int64Array:
         """Take all values: the 0-based positions of the alarms, exactly those that `update` gives one by one."""
