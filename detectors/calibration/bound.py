@@ -7,7 +7,7 @@ independent ones would, and what is asked of the exponent is multiplied by that 
 
 from __future__ import annotations
 
-from math import ceil, exp, log, sqrt
+from math import ceil, e, exp, log, log1p, sqrt
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from detectors.calibration.dependence import LEAST_FREEDOM, Dependence, certain
 from detectors.calibration.request import Request
 from detectors.calibration.result import Promise, Uncalibrated
 from detectors.detector import Float64Array
-from detectors.distribution.chi_squared import LEAST, cells
+from detectors.distribution.categories import LEAST, counted
 
 _CLOCK, _BUCKETS = 32, 5
 
@@ -57,38 +57,90 @@ def adwin(request: Request) -> Promise:
 
 
 def chi_squared(request: Request) -> Promise:
-    """Parameters of chi_squared, by Chernoff's bound."""
-    r = request
-    return _chi_squared(r.values, r.looks, r.share, r.window or 500, 0.05 if r.min_effect is None else r.min_effect)
+    """Half the share for Pearson's statistic of the named categories, half for the surprise at rare and new ones.
 
-
-def _chi_squared(sample: Float64Array, looks: float, share: float, window: int, min_effect: float) -> Promise:
-    """A Chernoff bound for multinomials, P(n KL >= x) <= exp(-x) (e x / (k - 1))^(k - 1) over k cells (Agrawal,
+    Pearson's: Chernoff's bound for multinomials, P(n KL >= x) <= exp(-x) (e x / (k - 1))^(k - 1) over k cells (Agrawal,
     Finite-sample concentration of the multinomial in relative entropy, IEEE Trans. Inf. Theory 66, 2020), and the
-    largest Pearson statistic that so much relative entropy allows, cell by cell."""
-    _, proportions = cells(sample, window, LEAST)
-    free = len(proportions) - 1
-    if free < 1:
-        raise Uncalibrated("no category of the reference is frequent enough to be told from the rest")
-    level = log(min(share / looks, 1.0))
+    largest statistic that so much relative entropy allows, cell by cell. Surprise: its own bound (see `surprise`),
+    summed over the reference's rare categories, all of them together, and as many new ones as a window can hold often
+    enough to alarm.
+    """
+    window, least = request.window or 500, 0.05 if request.min_effect is None else request.min_effect
+    rows = counted(request.values)
+    times, size = rows[:, 1], len(request.values)
+    named = times * window >= LEAST * size
+    free = int(named.sum()) - 1
+    inflation, freedom = _of_categories(request, rows[named, 0])
+    if freedom < LEAST_FREEDOM:
+        raise Uncalibrated("the reference is too short to tell how far its values depend on each other", 4 * size)
+    rate = min(request.share / request.looks, 1.0) / 2.0
+    nats = _surprise(rate, int((~named).sum()), window, size)
+    surprise = certain(nats, freedom) * inflation
+    newest = surprise / log1p(size / window) / window  # the share of a new category that alarms
+    threshold = surprise
+    if free >= 1:
+        entropy = certain(_entropy(rate, free), freedom)
+        expected = window * float(times[named].min()) / size
+        threshold = _most(entropy / expected * inflation) * entropy * inflation * (1.0 + window / size)
+    variation = max(least, sqrt(threshold / window) / 2.0) if free >= 1 else newest
+    if variation >= 0.9:
+        raise Uncalibrated(
+            f"{len(rows)} categories are too many for a window of {window} values and a reference of {size}", 4 * size
+        )
+    return Promise(
+        params={"window": window, "threshold": threshold, "surprise": surprise, "min_effect": least},
+        method="bound",
+        expected_per_30d=request.share,
+        assumes=(
+            "independent values at the reference's rate"
+            if inflation == 1.0
+            else f"values at the reference's rate, {inflation:.3g} of which count as one in a proportion"
+        )
+        + "; Chernoff's bounds on the relative entropy of a multinomial and on each rare category's count, summed over "
+        "every look of 30 days; the reference's own error as the factor 1 + window / reference",
+        shift=min(1.0, 1.5 * variation),
+        within=ceil(window / 1.5),
+        inflation=inflation,
+        reference=rows,
+    )
+
+
+_WATCHED = 8
+
+
+def _of_categories(request: Request, named: Float64Array) -> tuple[float, float]:
+    """The largest inflation over the events "this category" of the most frequent ones and "none of the named", and
+    the freedom it is known with."""
+    values = request.values
+    events = [values == each for each in sorted(named, key=lambda each: -np.count_nonzero(values == each))[:_WATCHED]]
+    worst = (1.0, float(len(values)))
+    for event in (*events, ~np.isin(values, named)):
+        if 0 < np.count_nonzero(event) < len(values):
+            found = request.dependence(event.astype(np.float64))
+            worst = max(worst, (found.inflation, found.freedom))
+    return worst
+
+
+def _surprise(rate: float, rare: int, window: int, size: int) -> float:
+    """The level, in nats, that the surprise at any category exceeds at most so often a look."""
+    nats = 1.0
+    for _ in range(60):
+        nats = max(log((rare + 1 + window * log1p(size / window) / nats) / rate), 1.0)
+    return nats
+
+
+def _entropy(rate: float, free: int) -> float:
+    """The relative entropy, in nats, that a multinomial of so many degrees of freedom exceeds at most so often."""
     entropy = float(free)
-    while -entropy + free * log(2.718281828459045 * entropy / free) > level:
+    while -entropy + free * log(e * entropy / free) > log(rate):
         entropy = entropy * 1.01 + 0.01
-    room = entropy / (window * float(proportions.min()))
+    return entropy
+
+
+def _most(room: float) -> float:
+    """Pearson's statistic over the relative entropy at the most, where one cell has this much of it for each value
+    that it expects."""
     ratio = 1.0
     while ratio * log(ratio) - ratio + 1.0 < room:
         ratio *= 1.01
-    factor = (ratio - 1.0) ** 2 / max(ratio * log(ratio) - ratio + 1.0, 1e-12) if ratio > 1.001 else 2.0
-    threshold = factor * entropy * (1.0 + window / len(sample))
-    variation = max(min_effect, sqrt(threshold / window) / 2.0)
-    if variation >= 0.9:
-        raise Uncalibrated(f"{free} categories are too many for a window of {window} values and the budget")
-    return Promise(
-        params={"window": window, "threshold": threshold, "min_effect": min_effect},
-        method="bound",
-        expected_per_30d=share,
-        assumes="independent values at the reference's rate; Chernoff's bound on the relative entropy of a multinomial "
-        "summed over every look of 30 days; the reference's own error as the factor 1 + window / reference",
-        shift=min(1.0, 1.5 * variation),
-        within=ceil(window / 1.5),
-    )
+    return (ratio - 1.0) ** 2 / max(ratio * log(ratio) - ratio + 1.0, 1e-12) if ratio > 1.001 else 2.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.calibration.profile import WEEK, Profile
+from detectors.calibration.profile import HOUR, WEEK, Profile
 from detectors.calibration.result import Kind
 from detectors.calibration.season import Season, season_of
 from detectors.detector import Float64Array, Int64Array
@@ -77,24 +77,22 @@ def _hours(
     if stamps is None:
         return np.zeros(1), np.ones(1), 0.0
     level = np.zeros(WEEK) if season is None else season.profile
-    mean = float(values.mean())
-    gaps = values - mean - level[_hour_of_week(stamps)]
+    taken = 0.0 if season is None else season.parameters
+    mean, hour = float(values.mean()), (stamps // HOUR) % WEEK
+    gaps = values - mean - level[hour]
     uneven = season_of(np.abs(gaps), stamps)
     if uneven is not None:
         usual = float(np.abs(gaps).mean())
         spreads = np.maximum(usual + uneven.profile, _FLATTEST * usual)
         if spreads.max() > UNEVEN * spreads.min():
             scale = spreads / usual
-            evened = gaps / scale[_hour_of_week(stamps)]
-            scale = scale * (float(evened.std()) / float(gaps.std()))
-            return mean + level - mean * scale, scale, max(uneven.parameters, season.parameters if season else 0.0)
-    if season is None:
-        return np.zeros(1), np.ones(1), 0.0
-    return level, np.ones(1), season.parameters
-
-
-def _hour_of_week(stamps: Int64Array) -> Int64Array:
-    return (stamps // 3_600_000) % WEEK
+            again = season_of((values - mean) / scale[hour], stamps)  # loud hours hid some of it
+            if again is not None:
+                level, taken = scale * again.profile, again.parameters
+                gaps = values - mean - level[hour]
+            scale = scale * (float((gaps / scale[hour]).std()) / float(gaps.std()))
+            return mean + level - mean * scale, scale, max(uneven.parameters, taken)
+    return (np.zeros(1), np.ones(1), 0.0) if season is None else (level, np.ones(1), taken)
 
 
 def _unlikeness(values: Float64Array) -> float:

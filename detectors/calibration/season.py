@@ -19,6 +19,8 @@ from detectors.detector import Float64Array, Int64Array
 
 SURE = 1e-3
 """A part is kept where chance alone gives as much less often than this."""
+STANDS_OUT = 9.0
+"""Times its noise's variance that the square of a group's effect must be for it to be shrunk by itself alone."""
 LONGEST = 1000
 """Days; of a longer reference no season is looked for."""
 
@@ -103,9 +105,14 @@ def _effect(
     if below < 2:
         return np.zeros(number), 0.0
     evenness = _evenness(hours, rest)
-    between = float(np.bincount(groups, minlength=number) @ (effects * effects)) / above
-    kept = _kept(between, float(rest @ rest) / below, above * evenness, below * evenness)
-    return kept * effects, kept
+    counts, noise = np.bincount(groups, minlength=number), float(rest @ rest) / below
+    kept = _kept(float(counts @ (effects * effects)) / above, noise, above * evenness, below * evenness)
+    if kept == 0.0 or noise == 0.0:
+        return kept * effects, kept
+    # where few groups make the whole effect, these are kept by what they show themselves
+    alone = counts * effects * effects / noise
+    each = np.where(alone > STANDS_OUT, np.maximum(kept, 1.0 - 1.0 / np.maximum(alone, 1.0)), kept)
+    return each * effects, float(each.mean())
 
 
 def _weekdays(levels: Float64Array, weekday: Int64Array) -> tuple[Float64Array, float]:
