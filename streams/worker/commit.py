@@ -13,7 +13,8 @@
 
 What was committed is recognised by offsets and metadata: a commit number in the metadata makes each of them unique.
 
-Of two workers of one name the group decides, and it alone: who joined last is the newer. The transactional id follows.
+Of two workers of one name the group decides, and it alone: who joined last is the newer, and so is one that had lost
+its place (its session had ended) and joins again. The transactional id follows.
 A worker takes it once it has been assigned something, and takes it again whenever it is fenced from it: by a time-out,
 by a newer one, or by an older one that does not know yet. Each transaction carries offsets, so whoever the coordinator
 has replaced is told by it (FENCED_INSTANCE_ID) before anything can be committed, and is the only one to end.

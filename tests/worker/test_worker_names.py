@@ -160,3 +160,25 @@ def test_who_slept_through_the_start_of_a_newer_one_is_told_when_it_wakes() -> N
     pair.meet(6)
     pair.older.consumer.wake()
     pair.check_the_newer_lives()
+
+
+def test_one_that_had_lost_its_place_and_joins_after_the_newer_is_the_newest_and_one_of_them_lives() -> None:
+    pair = Pair()
+    pair.older.consumer.suspend()
+    pair.rig.log.advance(20_000)
+    pair.older.consumer.wake()
+
+    def told_that_it_is_out() -> None:  # its next poll joins
+        at(pair, "poll", "before", lambda: pair.meet(6))
+
+    at(pair, "poll", "after", told_that_it_is_out)
+    pair.turn_older()
+    assert pair.newer is not None
+    with pytest.raises(Fenced):
+        for _ in range(LONGEST):
+            pair.turn_older()
+            pair.rig.turn(pair.newer)
+    pair.newer.close()
+    assert pair.told is None
+    pair.rig.settle(pair.older)
+    pair.rig.check_exactly_once()
