@@ -1,6 +1,6 @@
 """Detectors of a change of distribution: they keep a window, a reference, or both."""
 
-from detectors.distribution.chi_squared import pearson, total_variation
+from detectors.distribution.categories import pearson, total_variation
 from detectors.distribution.windowed_ks import ks_bound, ks_distance, ks_distance_at
 
 __all__ = ["ks_bound", "ks_distance", "ks_distance_at", "pearson", "total_variation"]

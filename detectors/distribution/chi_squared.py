@@ -1,15 +1,14 @@
-"""Chi-squared: how often each category came in the last values, against a fixed reference."""
+"""Chi-squared: how often each category came in the last values, against a fixed reference; rare and new ones apart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from detectors.detector import (
     ALARMED,
@@ -17,60 +16,84 @@ from detectors.detector import (
     OBJECTS,
     SEEN,
     SINCE,
-    Detector,
     Float64Array,
     Int64Array,
-    State,
     Values,
-    as_reference,
     demand,
-    finite,
     split,
 )
-from detectors.snapshot import SnapshotError
+from detectors.distribution.ascending import Int32Array
+from detectors.distribution.categories import LEAST, counted, surprise
+from detectors.distribution.tallies import (
+    BEFORE,
+    INSIDE,
+    LIMIT,
+    NAMED,
+    USED,
+    WHOLE,
+    count,
+    empty,
+    find,
+    pearson_of,
+    squares_of,
+    together,
+    variation_of,
+)
+from detectors.distribution.window import FILLED, NEXT, Windowed
 
-LEAST = 10.0
-"""Categories expected fewer times than this in a window share a cell: small expectations make the statistic's tail
-heavy, and a threshold that holds for it blind to everything else."""
-
-_FILLED, _NEXT = 4, 5  # places in counts: values in the window, where the next one goes
+_CAUSE = 6  # place in counts: whether the last alarm was one of surprise
+_THRESHOLD, _MIN_EFFECT, _SURPRISE, _GROWN, _RARE = range(5)  # places in levels
+_MARGIN = 1e-9  # the running sum's rounding, far above it
 
 
 @dataclass(frozen=True, slots=True)
 class ChiSquaredParams:
-    """Parameters. reference: the healthy sample, categories as numbers (at least 30). window: values looked back.
-    threshold: alarm level of Pearson's statistic. min_effect: total variation (0 to 1) below which there is no alarm,
-    however significant. least: categories expected fewer times than this in a window are pooled."""
+    """Parameters. reference: the healthy sample, categories as numbers (at least 30), kept as rows of (category, how
+    often it came), which it may be, too. window: values looked back.
+    threshold: alarm level of Pearson's statistic. min_effect: total variation (0 to 1) below which it does not alarm,
+    however significant. surprise: alarm level for a rare or new category, in nats. min_share: by how much its share of
+    the values (0 to 1) must have grown. least: categories expected fewer times than this in a window are rare."""
 
     reference: Values
     window: int = 500
     threshold: float = 60.0
     min_effect: float = 0.0
+    surprise: float = 25.0
+    min_share: float = 0.005
     least: float = LEAST
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "reference", as_reference(self.reference, 30))
+        object.__setattr__(self, "reference", counted(self.reference))
         demand(10 <= self.window < 2**31, "window must be at least 10 values")
         demand(isfinite(self.threshold) and self.threshold > 0, "threshold must be a number above 0")
         demand(isfinite(self.min_effect) and 0 <= self.min_effect < 1, "min_effect must be at least 0 and below 1")
+        demand(isfinite(self.surprise) and self.surprise > 0, "surprise must be a number above 0")
+        demand(isfinite(self.min_share) and 0 <= self.min_share < 1, "min_share must be at least 0 and below 1")
         demand(isfinite(self.least) and 0 <= self.least <= self.window / 2, "least must be 0 to half a window")
 
 
-class ChiSquared(Detector):
-    """Pearson's chi-squared statistic of a sliding window against the reference's proportions.
+class ChiSquared(Windowed):
+    """Pearson's chi-squared statistic of a sliding window, and the surprise at each rare or new category.
 
-    Categories that are expected fewer than `least` times in a window, and all that the reference never showed, share
-    one cell, the last, which is taken to expect `least` at the least: a cell that expects nothing would alarm at one
-    value. A value in and a value out change two terms of the sum, which is summed anew each time the window has turned
-    over. There is no test before the window is full; an alarm empties it.
+    Categories that are expected at least `least` times in a window are named: Pearson's statistic compares their
+    counts with the reference's proportions, given how many values are theirs. Its tail is wrong for rare categories,
+    so each of these, whether the reference showed it or not, is tested by itself: how surprising is it that so many
+    of its values came in the window and so few in the reference (see `surprise`: an exact bound, with nothing assumed
+    of its rate), and all that are rare in both samples together once more, for a flood of values that are new each
+    time. Alarm where either exceeds its level; `statistic` and `threshold` are Pearson's, but for an alarm of
+    surprise. There is no test before the window is full; an alarm empties it.
 
-    Memory: 16 bytes × window plus 24 bytes × categories.
+    Memory: 28 bytes × window, plus 64 bytes × the reference's categories.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(3)
-    >>> detector = ChiSquared(ChiSquaredParams(reference=rng.integers(4, size=1000)))
+    >>> detector = ChiSquared(ChiSquaredParams(reference=rng.integers(4, size=5000)))
     >>> int(detector.update_many(np.concatenate([rng.integers(4, size=2000), rng.integers(2, size=500)]))[0])
-    2120
+    2173
+    >>> detector.reset()
+    >>> new = np.where(rng.random(1000) < 0.03, 7, rng.integers(4, size=1000))
+    >>> int(detector.update_many(np.concatenate([rng.integers(4, size=2000), new]))[0])
+    2311
 
     Pearson: On the criterion that a given system of deviations […]. Philosophical Magazine 50 (1900), 157-175.
     """
@@ -80,20 +103,48 @@ class ChiSquared(Detector):
 
     def __init__(self, params: ChiSquaredParams) -> None:
         self.params: ChiSquaredParams = params
-        self.categories, self.proportions = cells(np.asarray(params.reference), params.window, params.least)
+        self._points = np.ascontiguousarray(np.asarray(params.reference)[:, 0])
+        before = np.asarray(params.reference)[:, 1].astype(np.int64)
+        self._size = int(before.sum())
+        named = before * params.window >= params.least * self._size
+        self.categories = self._points[named]
+        self.proportions = before[named] / max(int(before[named].sum()), 1)
+        self._shares = np.zeros(len(before))
+        self._shares[named] = self.proportions
+        self._known = np.zeros((len(before), 3), np.int64)
+        self._known[:, BEFORE] = before
+        limits = {times: self._limit(times) for times in (0, *np.unique(before[~named]).tolist())}
+        self._known[:, LIMIT] = [params.window + 1 if own else limits[n] for own, n in zip(named, before, strict=True)]
+        self._new_limit = limits[0]
+        self._levels = np.array(
+            [params.threshold, params.min_effect, params.surprise, max(params.min_share, params.min_effect),
+             params.least * (1.0 + self._size / params.window)]
+        )  # fmt: skip
         self.counts = np.zeros(8, np.int64)
-        self._sum = np.zeros(1)
+        self._marks = np.zeros(5, np.int64)
+        self._squares = np.zeros(1)
         self._ring = np.zeros(params.window)
-        self._slots = np.zeros(params.window, np.int64)
-        self._inside = np.zeros(len(self.proportions), np.int64)
-        self._expected = self.proportions * params.window
+        self._slots = np.zeros(params.window, np.int32)
+        self._new = np.zeros(params.window + 1)
+        self._times = np.zeros(params.window + 1, np.int32)
+        self.reset()
+
+    def _limit(self, before: int) -> int:
+        """How many in a window alarm, of a rare category that came so often in the reference."""
+        p = self.params
+        return bisect_left(range(p.window + 1), True, key=lambda inside: self._gated(inside, before) > p.surprise)
+
+    def _gated(self, inside: int, before: int) -> float:
+        """The surprise at a category; 0 where its share has not grown by what matters."""
+        p = self.params
+        grown = inside / p.window - before / self._size >= p.min_share
+        return float(surprise(inside, before, p.window, self._size)) if grown else 0.0
 
     def _feed(self, values: Float64Array) -> int:
-        p = self.params
         found = int(
             _feed(
-                self.counts, self._sum, self.categories, self._expected, self._ring, self._slots, self._inside,
-                p.threshold, p.min_effect, values,
+                self.counts, self._marks, self._squares, self._points, self._shares, self._known, self._levels,
+                self._new, self._times, self._ring, self._slots, self._new_limit, self._size, values,
             )
         )  # fmt: skip
         if found >= 0:
@@ -101,166 +152,152 @@ class ChiSquared(Detector):
         return found
 
     def _since(self) -> int:
-        """Values since the split of the window that parts the log likelihood ratios of its mixture best."""
-        at = int(self.counts[_NEXT])
-        slots = np.roll(self._slots, -at)
-        gain = np.log((self._inside + 0.5) / (self._expected + 0.5))
-        return split(gain[slots])
+        """Values since the split of the window that parts the log likelihood ratios of its own mixture best."""
+        window = self.window_values()
+        _, places, inside = np.unique(window, return_inverse=True, return_counts=True)
+        cells = np.roll(self._slots, -int(self.counts[NEXT]))
+        before = np.where(cells >= 0, self._known[cells, BEFORE], 0)
+        expected = before * (self.params.window / self._size)
+        return split(np.log((inside[places] + 0.5) / (expected + 0.5)))
 
     def reset(self) -> None:
-        _clear(self.counts, self._sum, self._inside)
+        self.counts[[ALARMED, SINCE, FILLED, NEXT, _CAUSE]] = 0
+        self._squares[0] = 0.0
+        empty(self._marks, self._known, self._levels[_RARE])
+
+    def _recount(self) -> None:
+        _recount(
+            self.counts, self._marks, self._squares, self._points, self._shares, self._known, self._levels, self._new,
+            self._times, self._ring, self._slots,
+        )  # fmt: skip
 
     @property
-    def statistic(self) -> float:
-        """Pearson's statistic; 0 until the window is full."""
-        return max(0.0, float(self._sum[0]) - self.params.window) if self._full else 0.0
+    def pearson(self) -> float:
+        """Pearson's statistic of the named categories; 0 until the window is full."""
+        return float(pearson_of(self._marks, self._shares, self._known)) if self.full else 0.0
+
+    @property
+    def surprise(self) -> float:
+        """The largest surprise at a rare or new category, or at all of them, in nats; 0 until the window is full."""
+        if not self.full:
+            return 0.0
+        rare = self._shares == 0.0
+        pairs = set(zip(*self._known[rare][:, [INSIDE, BEFORE]].T.tolist(), strict=True))
+        pairs |= {(int(times), 0) for times in self._times[: self._marks[USED]]}
+        rest = float(together(self._marks, self._levels[_GROWN], self.params.window, self._size))
+        return max([rest, *(self._gated(inside, before) for inside, before in pairs)])
 
     @property
     def effect(self) -> float:
-        """Total variation between the window and the reference; 0 until the window is full."""
-        return float(np.abs(self._inside - self._expected).sum() / 2 / self.params.window) if self._full else 0.0
+        """Total variation between the window and the reference, all that is not named being one category; 0 until the
+        window is full."""
+        if not self.full:
+            return 0.0
+        return float(variation_of(self._marks, self._shares, self._known, self.params.window, self._size))
 
     @property
-    def _full(self) -> bool:
-        return bool(self.counts[_FILLED] == self.params.window)
+    def statistic(self) -> float:
+        """Pearson's statistic; of an alarm of surprise, the surprise in nats. 0 until the window is full."""
+        return self.surprise if self.counts[_CAUSE] and self.alarmed else self.pearson
 
     @property
     def threshold(self) -> float:
-        return self.params.threshold
+        """What the statistic is held against."""
+        return self.params.surprise if self.counts[_CAUSE] and self.alarmed else self.params.threshold
 
     @property
     def memory(self) -> int:
-        return OBJECTS + 16 * self.params.window + 32 * len(self.proportions) + np.asarray(self.params.reference).nbytes
-
-    def state(self) -> State:
-        return {"counts": self.counts, "ring": self._ring, "sum": self._sum}
-
-    def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        counts, ring, total = self.counts.copy(), self._ring.copy(), self._sum.copy()
-        for name, array in (("counts", counts), ("ring", ring), ("sum", total)):
-            self._load_array(state, name, array)
-        filled, at = int(counts[_FILLED]), int(counts[_NEXT])
-        window = len(ring)
-        if not (0 <= filled <= window and 0 <= at < window and finite(ring) and filled in (window, at)):
-            raise SnapshotError("the state of chi_squared is not one that can be: window out of bounds")
-        self.counts[:], self._ring[:], self._sum[:] = counts, ring, total
-        self._inside[:] = 0
-        for i in range(filled):
-            self._slots[i] = _cell(self.categories, ring[i])
-            self._inside[self._slots[i]] += 1
-
-
-def cells(reference: Float64Array, window: int, least: float) -> tuple[Float64Array, Float64Array]:
-    """(categories with a cell of their own, ascending; proportions of the cells, the pooled one last)."""
-    categories, counts = np.unique(reference, return_counts=True)
-    own = counts * window >= least * len(reference)
-    rest = max(float(counts[~own].sum()) / len(reference), least / window, 0.5 / len(reference))
-    named = counts[own] / len(reference)
-    return categories[own], np.append(named / named.sum() * (1.0 - rest) if len(named) else named, min(rest, 1.0))
+        return OBJECTS + 28 * (self.params.window + 1) + 64 * len(self._points)
 
 
 @numba.njit(cache=True)
-def _cell(categories: Float64Array, value: float) -> int:
-    low, high = 0, len(categories)
-    while low < high:
-        middle = (low + high) >> 1
-        if categories[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < len(categories) and categories[low] == value else len(categories)
+def _any(marks: Int64Array, known: Int64Array, times: Int32Array, new_limit: int) -> bool:
+    """Whether any rare or new category has come often enough to alarm."""
+    for cell in range(len(known)):
+        if known[cell, INSIDE] >= known[cell, LIMIT]:
+            return True
+    most = 0
+    for k in range(marks[USED]):
+        most = max(most, times[k])
+    return most >= new_limit
 
 
 @numba.njit(cache=True)
-def _clear(counts: Int64Array, total: Float64Array, inside: Int64Array) -> None:
-    counts[ALARMED], counts[SINCE], counts[_FILLED], counts[_NEXT] = 0, 0, 0, 0
-    total[0] = 0.0
-    inside[:] = 0
-
-
-@numba.njit(cache=True)
-def _variation(inside: Int64Array, expected: Float64Array) -> float:
-    total = 0.0
-    for cell in range(len(inside)):
-        total += abs(inside[cell] - expected[cell])
-    return total
+def _recount(
+    counts: Int64Array,
+    marks: Int64Array,
+    squares: Float64Array,
+    points: Float64Array,
+    shares: Float64Array,
+    known: Int64Array,
+    levels: Float64Array,
+    new: Float64Array,
+    times: Int32Array,
+    ring: Float64Array,
+    slots: Int32Array,
+) -> None:
+    for i in range(counts[FILLED]):
+        slots[i] = find(points, ring[i])
+        count(marks, squares, shares, known, new, times, levels[_RARE], slots[i], ring[i], 1)
 
 
 @numba.njit(cache=True)
 def _feed(
     counts: Int64Array,
-    total: Float64Array,
-    categories: Float64Array,
-    expected: Float64Array,
+    marks: Int64Array,
+    squares: Float64Array,
+    points: Float64Array,
+    shares: Float64Array,
+    known: Int64Array,
+    levels: Float64Array,
+    new: Float64Array,
+    times: Int32Array,
     ring: Float64Array,
-    slots: Int64Array,
-    inside: Int64Array,
-    threshold: float,
-    min_effect: float,
+    slots: Int32Array,
+    new_limit: int,
+    size: int,
     values: Float64Array,
 ) -> int:
-    window = len(ring)
+    window, rare, level = len(ring), levels[_RARE], levels[_THRESHOLD]
+    margin = _MARGIN * (window + level)
     for i in range(len(values)):
         value = values[i]
         if not np.isfinite(value):
             counts[IGNORED] += 1
             continue
         if counts[ALARMED]:
-            _clear(counts, total, inside)
+            counts[ALARMED], counts[SINCE], counts[FILLED], counts[NEXT], counts[_CAUSE] = 0, 0, 0, 0, 0
+            squares[0] = 0.0
+            empty(marks, known, rare)
         counts[SEEN] += 1
-        at = counts[_NEXT]
-        # Pearson's statistic is sum(inside² / expected) - window: (n ± 1)² - n² = ±2n + 1
-        if counts[_FILLED] == window:
-            old = slots[at]
-            total[0] -= (2 * inside[old] - 1) / expected[old]
-            inside[old] -= 1
+        at = counts[NEXT]
+        if counts[FILLED] == window:
+            count(marks, squares, shares, known, new, times, rare, slots[at], ring[at], -1)
         else:
-            counts[_FILLED] += 1
-        cell = _cell(categories, value)
-        total[0] += (2 * inside[cell] + 1) / expected[cell]
-        inside[cell] += 1
+            counts[FILLED] += 1
+        cell = find(points, value)
+        inside = count(marks, squares, shares, known, new, times, rare, cell, value, 1)
         ring[at] = value
         slots[at] = cell
-        counts[_NEXT] = at + 1
+        counts[NEXT] = at + 1
         if at + 1 == window:
-            counts[_NEXT] = 0
-            total[0] = 0.0
-            for k in range(len(inside)):
-                total[0] += inside[k] * inside[k] / expected[k]
+            counts[NEXT] = 0
+            squares[0] = squares_of(shares, known)
+        if counts[FILLED] < window:
+            continue
+        named = marks[NAMED]
+        if named > 0 and squares[0] / named - named > level - margin:
+            found = pearson_of(marks, shares, known)
+            if found > level and variation_of(marks, shares, known, window, size) >= levels[_MIN_EFFECT]:
+                counts[ALARMED] = 1
+                return i
+        limit = new_limit if cell < 0 else known[cell, LIMIT]
         if (
-            counts[_FILLED] == window
-            and total[0] - window > threshold
-            and _variation(inside, expected) >= 2.0 * min_effect * window
+            inside >= limit
+            or (marks[WHOLE] and _any(marks, known, times, new_limit))
+            or together(marks, levels[_GROWN], window, size) > levels[_SURPRISE]
         ):
-            counts[ALARMED] = 1
+            counts[ALARMED], counts[_CAUSE] = 1, 1
             return i
+        marks[WHOLE] = 0
     return -1
-
-
-def pearson(values: Values, reference: Values, least: float = LEAST) -> tuple[float, int]:
-    """(Pearson's statistic of the values against the reference's proportions, its degrees of freedom)."""
-    array = np.asarray(values, np.float64)
-    if not len(array):
-        return 0.0, 0
-    categories, proportions = cells(np.asarray(reference, np.float64), len(array), least)
-    expected = proportions * len(array)
-    gaps = _tally(array, categories) - expected
-    return float((gaps * gaps / expected).sum()), len(proportions) - 1
-
-
-def total_variation(values: Values, reference: Values) -> float:
-    """Half the sum of the differences between the proportions of the categories in the two samples."""
-    one, two = np.asarray(values, np.float64), np.asarray(reference, np.float64)
-    if not len(one) or not len(two):
-        return 0.0
-    known = np.union1d(one, two)
-    return float(np.abs(_tally(one, known) / len(one) - _tally(two, known) / len(two)).sum() / 2)
-
-
-def _tally(values: Float64Array, categories: Float64Array) -> Float64Array:
-    """How often each category came, those without one last."""
-    place = np.searchsorted(categories, values)
-    if not len(categories):
-        return np.array([float(len(values))])
-    known = categories[np.minimum(place, len(categories) - 1)] == values
-    return np.bincount(np.where(known, place, len(categories)), minlength=len(categories) + 1).astype(np.float64)

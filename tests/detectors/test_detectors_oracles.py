@@ -10,6 +10,7 @@ from river import drift
 from scipy import stats
 
 import detectors
+from detectors.distribution.categories import cells
 from detectors.distribution.chi_squared import ChiSquared, ChiSquaredParams
 
 SHAPES = ("bernoulli", "normal", "lognormal", "constant", "steps", "huge")
@@ -130,19 +131,32 @@ def test_the_chi_squared_statistic_is_scipys(seed: int, categories: int, window:
     rng = np.random.default_rng(seed)
     reference = rng.integers(categories, size=300).astype(float)
     values = rng.integers(categories + 2, size=window + 150).astype(float)  # two that the reference never showed
-    detector = ChiSquared(ChiSquaredParams(reference=reference, window=window, threshold=1e12))
-    assert detector.proportions.sum() == pytest.approx(1.0)
+    detector = ChiSquared(ChiSquaredParams(reference=reference, window=window, threshold=1e12, surprise=1e12))
     for i, value in enumerate(values):
         detector.update(value)
         if i + 1 >= window and i % 7 == 0:
             last = values[i + 1 - window : i + 1]
-            counts = [np.count_nonzero(last == c) for c in detector.categories]
-            counts.append(window - sum(counts))
-            expected = stats.chisquare(counts, detector.proportions * window).statistic
-            assert detector.statistic == pytest.approx(expected, rel=1e-9, abs=1e-9)
-            own, freedom = detectors.pearson(last, reference)
-            assert own == pytest.approx(expected, rel=1e-9, abs=1e-9)
-            assert freedom == len(counts) - 1
+            counts = np.array([np.count_nonzero(last == c) for c in detector.categories])
+            expected = 0.0
+            if counts.sum():
+                expected = stats.chisquare(counts, detector.proportions * counts.sum()).statistic
+            assert detector.pearson == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@given(seed=st.integers(0, 2**32), categories=st.integers(1, 12), window=st.integers(20, 100))
+@settings(derandomize=True, deadline=None, max_examples=25)
+def test_pearsons_statistic_of_two_samples_is_scipys_what_is_rare_in_one_cell(
+    seed: int, categories: int, window: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    reference, values = rng.integers(categories, size=300), rng.integers(categories + 2, size=window)
+    named, proportions = cells(reference.astype(float), window, 10.0)
+    assert proportions.sum() == pytest.approx(1.0)
+    counts = [np.count_nonzero(values == c) for c in named]
+    counts.append(window - sum(counts))
+    found, freedom = detectors.pearson(values, reference)
+    assert found == pytest.approx(stats.chisquare(counts, proportions * window).statistic, rel=1e-9, abs=1e-9)
+    assert freedom == len(counts) - 1
 
 
 def test_total_variation_is_half_the_difference_of_proportions() -> None:
