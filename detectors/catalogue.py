@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import fields
 from importlib import import_module
+from numbers import Integral, Real
 from typing import Any
 
-from detectors.detector import Detector, ParameterError
+from detectors.detector import Detector, ParameterError, demand
 from detectors.snapshot import SnapshotError, decode
 
 _CATALOGUE: dict[str, tuple[str, str]] = {
@@ -57,11 +58,29 @@ def build(name: str, **params: Any) -> Detector:
     """
     detector = find(name)
     try:
-        chosen = detector.parameters(**params)
-    except TypeError as problem:
+        chosen = detector.parameters(**_plain(detector.parameters, params))
+    except (TypeError, OverflowError) as problem:
         known = ", ".join(field.name for field in fields(detector.parameters))
         raise ParameterError(f"{name} takes the parameters {known} ({problem})") from problem
     return detector(chosen)
+
+
+def _plain(kind: type[Any], params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with whole and other numbers as Python's own, numpy's too: so they can be written out.
+
+    Raises ParameterError where a number is not one: 50.0 is no size of a window.
+    """
+    types = {field.name: str(field.type).removesuffix(" | None") for field in fields(kind)}
+    plain = dict(params)
+    for name, value in params.items():
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if types.get(name) == "int" and value is not None:
+            demand(number and isinstance(value, Integral), f"{name} must be a whole number")
+            plain[name] = int(value)
+        elif types.get(name) == "float" and value is not None:
+            demand(number, f"{name} must be a number")
+            plain[name] = float(value)
+    return plain
 
 
 def restore(data: bytes) -> Detector:

@@ -6,6 +6,7 @@ import doctest
 import struct
 import sys
 import zlib
+from dataclasses import fields
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
@@ -277,6 +278,18 @@ def test_an_unknown_parameter_and_an_unknown_name_get_a_sentence(case: Case) -> 
         detectors.build(case.name, **case.params[0], no_such_thing=1)
     with pytest.raises(detectors.ParameterError, match=r"no detector is called 'nothing'; there are .*" + case.name):
         detectors.build("nothing")
+
+
+@pytest.mark.parametrize("case", EACH)
+def test_a_number_of_the_wrong_kind_gets_a_sentence_and_numpys_are_taken(case: Case) -> None:
+    own = case.params[0]
+    for field in fields(find(case.name).parameters):
+        if field.type in ("int", "float"):
+            for wrong in ("7", True, [7], *([7.0] if field.type == "int" else [10**400])):
+                with pytest.raises(detectors.ParameterError, match=rf"{field.name} must be a|takes the parameters"):
+                    detectors.build(case.name, **(own | {field.name: wrong}))
+    given = {key: np.asarray(value)[()] if isinstance(value, (int, float)) else value for key, value in own.items()}
+    assert detectors.build(case.name, **given).snapshot() == detectors.build(case.name, **own).snapshot()
 
 
 @pytest.mark.parametrize("case", EACH)
