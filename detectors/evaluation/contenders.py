@@ -55,6 +55,10 @@ class Contender:
         """What outcomes and pages call it."""
         return self.name if self.window is None else f"{self.name}, window {self.window}"
 
+    def is_for(self, family: Family) -> bool:
+        """Whether it takes such values."""
+        return family.kind in self.takes
+
 
 def _spread(reference: Float64Array) -> float:
     return max(float(reference.std()), 1e-12)
@@ -123,9 +127,9 @@ CONTENDERS: tuple[Contender, ...] = (
 )  # fmt: skip
 
 
-def entrants(family: Family, only: frozenset[str] | None = None) -> list[Contender]:
+def entrants(family: Family) -> list[Contender]:
     """Those that are for the values of a family."""
-    return [c for c in CONTENDERS if family.kind in c.takes and (only is None or c.name in only)]
+    return [contender for contender in CONTENDERS if contender.is_for(family)]
 
 
 def told(contender: Contender, family: Family, reference: Float64Array) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import sqrt
 
 from detectors.evaluation.measure import Delays, Rate
+from detectors.evaluation.rivers_own import Agreement
 from detectors.evaluation.run import Found, Outcome, Scale, Setting
 from detectors.evaluation.series import Change, Family, Role
 from detectors.evaluation.text import label, number, rate_of, table
@@ -39,7 +40,7 @@ values for each detector and series. {more}
 """
 
 
-def false_alarms(families: Sequence[Family], found: Found, seed: int, scale: Scale) -> str:
+def false_alarms(families: Sequence[Family], found: Found, own: Sequence[Agreement], seed: int, scale: Scale) -> str:
     """The page of false alarms on stationary series."""
     ten = [f for f in families if f.ten]
     names = sorted({name for _, name, _ in found})
@@ -56,10 +57,10 @@ The series never change. – is where a detector is not for such values.
 ## As they come
 
 Each detector with its own defaults, told no more than it must be told (a reference, or the mean and standard
-deviation). River's detectors are run by their twins here, which alarm where river's do, value for value; the tests hold
-them to it.
+deviation). River's detectors are run by their twins here; below, river itself on the first of the same values.
 
 {rates("defaults")}
+{_agreements(own)}
 ## From a budget
 
 `calibrate` with a budget of {number(1e6 / scale.every)} in a million, from a reference of the same series. *refused*:
@@ -70,6 +71,11 @@ refused where it gave some. *none*: there is no method for this detector.
 ### Reasons
 
 {_reasons(ten, names, found)}"""
+
+
+def _agreements(own: Sequence[Agreement]) -> str:
+    rows = [[a.detector, f"{a.values:,}", f"{a.rivers:,}", f"{a.twins:,}", "yes" if a.same else "**no**"] for a in own]
+    return table(["detector", "values", "river's alarms", "the twin's", "at the same values"], rows)
 
 
 def _rate_cell(outcome: Outcome | None) -> str:

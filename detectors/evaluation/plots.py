@@ -78,9 +78,11 @@ def curves(families: Sequence[Family], found: Found, every: int, path: Path) -> 
         "errors 0.1": (("0.1 to 0.13", "0.1 to 0.2", "0.1 to 0.3"), (0.13, 0.2, 0.3), "error rate, from 0.1"),
     }
 
+    panels = {name: panel for name, panel in panels.items() if any(f.name == name for f in families)}
+
     def draw(figure: Any) -> None:
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axis, (name, (changes, sizes, label)) in zip(axes, panels.items(), strict=True):
+        axes = figure.subplots(1, max(1, len(panels)), squeeze=False)[0]
+        for axis, (name, (changes, sizes, label)) in zip(axes, panels.items(), strict=False):
             means = {
                 who: [o.delays[c].mean for c in changes]
                 for (f, who, setting), o in found.items()

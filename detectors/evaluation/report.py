@@ -6,6 +6,7 @@ from pathlib import Path
 
 from detectors.evaluation import pages, plots
 from detectors.evaluation.real import real
+from detectors.evaluation.rivers_own import agreements
 from detectors.evaluation.run import Found, Scale, families
 from detectors.evaluation.summary import summary
 
@@ -20,9 +21,10 @@ def write(found: Found, seed: int, scale: Scale, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     every, names = families(scale), {family.name for family in real()}
     made, lived = [f for f in every if f.name not in names], [f for f in every if f.name in names]
+    own = agreements([f for f in every if f.ten], seed, scale)
     texts = {
         "README.md": _front(found, seed, scale),
-        "false_alarms.md": pages.false_alarms(every, found, seed, scale),
+        "false_alarms.md": pages.false_alarms(every, found, own, seed, scale),
         "delays.md": pages.delays("Delays after a change", made, found, seed, scale),
         "real.md": pages.delays("Delays on real values, regimes spliced", lived, found, seed, scale),
     }

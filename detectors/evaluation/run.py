@@ -110,12 +110,12 @@ def run(job: Job) -> list[Outcome]:
     """The outcomes of a job, a setting each."""
     family = next(f for f in families(job.scale) if f.name == job.family)
     contender = next(c for c in entrants(family) if c.label == job.detector)
-    bench = _Bench(family, contender, job.seed, job.scale)
+    bench = Bench(family, contender, job.seed, job.scale)
     found = [bench.by_defaults(), bench.by_calibration()]
     return [*found, bench.at_equal_rate()] if family.changes else found
 
 
-class _Bench:
+class Bench:
     """Streams of a family, and a contender to try on them."""
 
     def __init__(self, family: Family, contender: Contender, seed: int, scale: Scale) -> None:
@@ -136,6 +136,10 @@ class _Bench:
             sizes, first = range(self._scale.references), self._family.reference
             self._streams[purpose] = [self._sample(purpose, k, self._values, first) for k in sizes]
         return self._streams[purpose]
+
+    def fresh(self, k: int) -> Float64Array:
+        """The k-th healthy stream that rates are measured on."""
+        return self._healthy(_FRESH)[k]
 
     def by_defaults(self) -> Outcome:
         trials = [with_defaults(self._contender, self._family, reference) for reference in self._references]
@@ -178,7 +182,7 @@ class _Bench:
             return Outcome(name, who, setting, None, {}, references, refused, reason)
         rate, limit = Rate(0, 0), int(_CAP * self._values)
         for k, trial in trials.items():
-            rate += _measured(trial, self._healthy(_FRESH)[k], self._family.reference, limit)
+            rate += _measured(trial, self.fresh(k), self._family.reference, limit)
         delays = {
             change.name: Delays.of(
                 [self._delay(trial, change, k, i) for k, trial in trials.items() for i in range(self._trials)],
