@@ -8,6 +8,7 @@ independent ones would, and what is asked of the exponent is multiplied by that 
 from __future__ import annotations
 
 from math import ceil, e, exp, log, log1p, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,17 @@ from detectors.detector import Float64Array
 from detectors.distribution.categories import LEAST, counted
 
 _CLOCK, _BUCKETS = 32, 5
+_WINDOW = 500  # values, for categories
+_BLIND = 0.9  # a total variation that is found no sooner than this is no use
+_ENOUGH = 50  # values of rare categories to tell how they depend on each other
+_WATCHED = 8  # categories whose dependence is looked at
+
+
+class Known(NamedTuple):
+    """An inflation, and the freedom it is known with."""
+
+    inflation: float
+    freedom: float
 
 
 def adwin(request: Request) -> Promise:
@@ -59,45 +71,43 @@ def adwin(request: Request) -> Promise:
 def chi_squared(request: Request) -> Promise:
     """Half the share for Pearson's statistic of the named categories, half for the surprise at rare and new ones.
 
-    Pearson's: Chernoff's bound for multinomials, P(n KL >= x) <= exp(-x) (e x / (k - 1))^(k - 1) over k cells (Agrawal,
-    Finite-sample concentration of the multinomial in relative entropy, IEEE Trans. Inf. Theory 66, 2020), and the
-    largest statistic that so much relative entropy allows, cell by cell. Surprise: its own bound (see `surprise`),
-    summed over the reference's rare categories, all of them together, and as many new ones as a window can hold often
-    enough to alarm.
+    Pearson's: the relative entropy of a window's counts, which is as good as half of chi-squared however far out,
+    strays above a level in clumps (see `windows`), and no more often than each look does by itself (Agrawal,
+    Finite-sample concentration of the multinomial in relative entropy, IEEE Trans. Inf. Theory 66, 2020:
+    P(n KL >= x) <= exp(-x) (e x / (k - 1))^(k - 1) over k cells); and the largest statistic that so much relative
+    entropy allows, cell by cell. Surprise: its own bound (see `surprise`), summed over the reference's rare categories,
+    all of them together, and as many new ones as a window can hold often enough to alarm. Without a window given, the
+    shortest that finds a total variation of 3 × min_effect.
     """
-    window, least = request.window or 500, 0.05 if request.min_effect is None else request.min_effect
+    least, size = 0.05 if request.min_effect is None else request.min_effect, len(request.values)
     rows = counted(request.values)
-    times, size = rows[:, 1], len(request.values)
-    named = times * window >= LEAST * size
-    free = int(named.sum()) - 1
-    inflation, freedom = _of_categories(request, rows[named, 0])
+    usual, rare = _of_categories(request, rows)
+    inflation, freedom = usual
     if freedom < LEAST_FREEDOM:
         raise Uncalibrated("the reference is too short to tell how far its values depend on each other", 4 * size)
-    rate = min(request.share / request.looks, 1.0) / 2.0
-    nats = _surprise(rate, int((~named).sum()), window, size)
-    surprise = certain(nats, freedom) * inflation
-    newest = surprise / log1p(size / window) / window  # the share of a new category that alarms
-    threshold = surprise
-    if free >= 1:
-        entropy = certain(_entropy(rate, free), freedom)
-        expected = window * float(times[named].min()) / size
-        threshold = _most(entropy / expected * inflation) * entropy * inflation * (1.0 + window / size)
-    variation = max(least, sqrt(threshold / window) / 2.0) if free >= 1 else newest
-    if variation >= 0.9:
+
+    window, longest = request.window or _WINDOW, size // 8
+    found = _levels(request, rows[:, 1], window, usual, rare)
+    while request.window is None and found[2] > 3.0 * least and window < longest:
+        window = min(ceil(window * 1.1), longest)
+        found = _levels(request, rows[:, 1], window, usual, rare)
+    threshold, surprise, variation = found
+    if variation >= _BLIND:
         raise Uncalibrated(
             f"{len(rows)} categories are too many for a window of {window} values and a reference of {size}", 4 * size
         )
+    variation = max(variation, least)
     return Promise(
         params={"window": window, "threshold": threshold, "surprise": surprise, "min_effect": least},
-        method="bound",
+        method="closed form",
         expected_per_30d=request.share,
         assumes=(
             "independent values at the reference's rate"
             if inflation == 1.0
             else f"values at the reference's rate, {inflation:.3g} of which count as one in a proportion"
         )
-        + "; Chernoff's bounds on the relative entropy of a multinomial and on each rare category's count, summed over "
-        "every look of 30 days; the reference's own error as the factor 1 + window / reference",
+        + "; the rate of clumps of the relative entropy of a multinomial, and Chernoff's bound on each rare category's "
+        "count at every look of 30 days; the reference's own error as the factor 1 + window / reference",
         shift=min(1.0, 1.5 * variation),
         within=ceil(window / 1.5),
         inflation=inflation,
@@ -105,20 +115,36 @@ def chi_squared(request: Request) -> Promise:
     )
 
 
-_WATCHED = 8
+def _levels(
+    request: Request, times: Float64Array, window: int, usual: Known, rare: Known
+) -> tuple[float, float, float]:
+    """(threshold, surprise, total variation that is found) with a window."""
+    inflation, freedom = usual
+    size, rate = len(request.values), min(request.share / request.looks, 1.0) / 2.0
+    named = times * window >= LEAST * size
+    free = int(named.sum()) - 1
+    surprise = certain(_surprise(rate, int((~named).sum()), window, size), rare.freedom) * rare.inflation
+    if free < 1:
+        return surprise, surprise, surprise / log1p(size / window) / window
+    entropy = certain(_entropy(rate, free, window), freedom)
+    expected = window * float(times[named].min()) / size
+    threshold = _most(entropy / expected * inflation) * entropy * inflation * (1.0 + window / size)
+    return threshold, surprise, sqrt(threshold / window) / 2.0
 
 
-def _of_categories(request: Request, named: Float64Array) -> tuple[float, float]:
-    """The largest inflation over the events "this category" of the most frequent ones and "none of the named", and
-    the freedom it is known with."""
+def _of_categories(request: Request, rows: Float64Array) -> tuple[Known, Known]:
+    """(The largest inflation over the events "this category" of the most frequent ones and "none of these"; that of
+    categories that are hardly ever seen: of all but these together, or, where they are too few, the least of the
+    others', for what makes values stick together holds for each, and a season does not)."""
     values = request.values
-    events = [values == each for each in sorted(named, key=lambda each: -np.count_nonzero(values == each))[:_WATCHED]]
-    worst = (1.0, float(len(values)))
-    for event in (*events, ~np.isin(values, named)):
+    most = rows[np.argsort(-rows[:, 1], kind="stable")[:_WATCHED], 0]
+    found = [Known(1.0, float(len(values)))]
+    for event in (*(values == each for each in most), ~np.isin(values, most)):
         if 0 < np.count_nonzero(event) < len(values):
-            found = request.dependence(event.astype(np.float64))
-            worst = max(worst, (found.inflation, found.freedom))
-    return worst
+            dependence = request.dependence(event.astype(np.float64))
+            found.append(Known(dependence.inflation, dependence.freedom))
+    others = len(found) == _WATCHED + 2 and np.count_nonzero(event) >= _ENOUGH
+    return max(found), found[-1] if others else min(found[1:], default=found[0])
 
 
 def _surprise(rate: float, rare: int, window: int, size: int) -> float:
@@ -129,12 +155,16 @@ def _surprise(rate: float, rare: int, window: int, size: int) -> float:
     return nats
 
 
-def _entropy(rate: float, free: int) -> float:
-    """The relative entropy, in nats, that a multinomial of so many degrees of freedom exceeds at most so often."""
+def _entropy(rate: float, free: int, window: int) -> float:
+    """The relative entropy, in nats, that a multinomial of so many degrees of freedom exceeds in so many clumps."""
+    from scipy.special import chdtrc
+
     entropy = float(free)
-    while -entropy + free * log(e * entropy / free) > log(rate):
+    while True:
+        bound = exp(min(0.0, -entropy + free * log(e * entropy / free)))
+        if min(bound, 4.0 * entropy / window * float(chdtrc(free, 2.0 * entropy))) <= rate:
+            return entropy
         entropy = entropy * 1.01 + 0.01
-    return entropy
 
 
 def _most(room: float) -> float:
