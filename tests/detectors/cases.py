@@ -25,6 +25,7 @@ class Case:
     `healthy(rng, size)` and `changed(rng, size)` are values before and after a change of the kind the detector is for,
     with the parameters `params[0]`: it must alarm within `within` of them, and it stays quiet over `quiet` healthy
     ones. `refused`: parameters (over params[0]) and what the sentence must say. `slow`: over 1 µs a value.
+    `draws`: it draws numbers, and does not draw those of before an alarm again.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Case:
     within: int = 500
     quiet: int = 300
     slow: bool = False
+    draws: bool = False
 
     def stream(self, seed: int, size: int = 900) -> Array:
         """Values that change twice, with missing and infinite ones among them."""

@@ -20,6 +20,7 @@ CASES = [
             ({"seed": -1}, "seed must be 0 to"),
         ),
         within=200,
+        draws=True,
     ),
     Case(
         "shiryaev_roberts",

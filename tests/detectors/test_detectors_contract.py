@@ -123,6 +123,19 @@ def test_feed_stops_after_the_first_alarm(case: Case, params: Params) -> None:
     assert [first, *rest.tolist()] == expected
 
 
+@pytest.mark.parametrize(
+    ("case", "params"),
+    [each for each in EVERY if not each.values[0].draws],  # type: ignore[union-attr]
+)
+def test_an_alarm_leaves_nothing_behind(case: Case, params: Params) -> None:
+    values = case.stream(4)
+    after, fresh = detectors.build(case.name, **params), detectors.build(case.name, **params)
+    rest = values[after.feed(values) + 1 :]
+    assert after.update_many(rest).tolist() == fresh.update_many(rest).tolist()
+    assert after.statistic == fresh.statistic
+    assert after.since_change == fresh.since_change
+
+
 @pytest.mark.parametrize(("case", "params"), EVERY)
 def test_a_reset_detector_is_as_new(case: Case, params: Params) -> None:
     values = case.stream(5)
