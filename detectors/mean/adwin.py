@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite, log, sqrt
+from math import isfinite, log, nan, sqrt
 from typing import Any, ClassVar
 
 import numba
@@ -83,17 +83,48 @@ class Adwin(Detector):
         self._places = np.zeros(_SIZES + _LEVELS, np.int64)
         self._store = np.zeros(_TOTALS + 2 * _LEVELS * (params.max_buckets + 1))
         self._spare = np.zeros((4, params.max_buckets + _AT_ONCE))
-        self.counts = self._places[:_SIZES]
+        self._waiting: list[float] = []
+        self._room = 0
         self._tail = (
             params.delta, params.clock, params.max_buckets, float(params.min_window_length), float(params.grace_period),
         )  # fmt: skip
 
-    def _feed(self, values: Float64Array) -> int:
-        found: int = _feed(self._places, self._store, self._spare, values, *self._tail)
+    def update(self, value: float | None) -> bool:
+        """Take one value; whether it alarms. Between checks none can: it waits for company."""
+        if self.params.clock == 1:
+            return super().update(value)
+        self._waiting.append(nan if value is None else float(value))
+        if self._room:
+            self._room -= 1
+            return False
+        return self._settle() >= 0
+
+    def _settle(self) -> int:
+        """Feed what waits: the position of the alarm, or -1."""
+        if not self._waiting:
+            return -1
+        waiting = np.array(self._waiting)
+        self._waiting.clear()
+        places, p = self._places, self.params
+        found: int = _feed(places, self._store, self._spare, waiting, *self._tail)
+        self._room = min(p.clock - 1 - (0 if found >= 0 else int(places[_TICK]) % p.clock), _AT_ONCE - 1)
         return found
 
+    def _feed(self, values: Float64Array) -> int:
+        self._settle()
+        found: int = _feed(self._places, self._store, self._spare, values, *self._tail)
+        self._room = 0
+        return found
+
+    @property
+    def counts(self) -> Int64Array:  # type: ignore[override]
+        self._settle()
+        return self._places[:_SIZES]
+
     def reset(self) -> None:
+        self._settle()
         _clear(self._places, self._store)
+        self._room = 0
 
     def prime(self, reference: Values) -> None:
         """Let the window grow over a healthy sample; its alarms are passed over."""
@@ -104,11 +135,10 @@ class Adwin(Detector):
 
     def _telling(self) -> tuple[float, float]:
         """(difference of means, epsilon) of the cut that alarmed, else of the most telling one."""
-        sums = self._store[:_TOTALS]
-        if self.alarmed or sums[_WIDTH] < 2:
-            return float(sums[_GAP]), float(sums[_EPSILON])
-        p = self.params
-        gap, epsilon, _ = _cut(self._places, self._store, p.max_buckets, p.delta, float(p.min_window_length), True)
+        gap, epsilon = self._store[[_GAP, _EPSILON]].tolist() if self.alarmed else (0.0, 0.0)
+        if not self.alarmed and self.width > 1:
+            p = self.params
+            gap, epsilon, _ = _cut(self._places, self._store, p.max_buckets, p.delta, float(p.min_window_length), True)
         return float(gap), float(epsilon)
 
     @property
@@ -122,17 +152,18 @@ class Adwin(Detector):
     @property
     def width(self) -> int:
         """Values in the window."""
+        self._settle()
         return int(self._store[_WIDTH])
 
     @property
     def estimation(self) -> float:
         """The mean of the window; 0 where it is empty."""
-        return float(self._store[_TOTAL] / self._store[_WIDTH]) if self._store[_WIDTH] else 0.0
+        return float(self._store[_TOTAL]) / self.width if self.width else 0.0
 
     @property
     def memory(self) -> int:
         buckets = self.params.max_buckets + 1
-        return OBJECTS + 8 * (len(self._places) + _TOTALS + 2 * _LEVELS * buckets + 4 * (buckets + _AT_ONCE))
+        return OBJECTS + 8 * (len(self._places) + _TOTALS + 2 * _LEVELS * buckets + 4 * buckets + 8 * _AT_ONCE)
 
     def state(self) -> State:
         totals, variances = self._store[_TOTALS:].reshape(2, _LEVELS, self.params.max_buckets + 1)
@@ -142,6 +173,7 @@ class Adwin(Detector):
     def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         for name, array in self.state().items():
             self._load_array(state, name, array)
+        self._room = 0
         sizes, deep = self._places[_SIZES:], self.counts[_DEEP]
         bounded = 0 <= deep <= _LEVELS and sizes.min() >= 0 and sizes.max() <= self.params.max_buckets
         whole = int((sizes << np.arange(_LEVELS)).sum()) == self._store[_WIDTH]

@@ -198,3 +198,28 @@ def test_adwin_recovers_from_values_whose_squares_overflow() -> None:
     found = detectors.build("adwin").update_many(values)
     assert len(found)
     assert 600 <= found[-1] < 700
+
+
+@pytest.mark.parametrize("clock", [1, 2, 32, 1000])
+def test_adwin_shows_each_single_value_at_once(clock: int) -> None:
+    """Though `update` lets values wait for the next check, nothing that can be seen of the detector does."""
+    values = values_of("errors", 4, 1200)
+    values[::97] = np.nan
+    single, batch = (detectors.build("adwin", clock=clock, delta=0.1) for _ in range(2))
+    looks = [
+        lambda d: d.width,
+        lambda d: d.estimation,
+        lambda d: d.statistic,
+        lambda d: (d.seen, d.ignored, d.alarmed, d.since_change),
+        lambda d: d.snapshot(),
+        lambda d: d.update_many([0.0, 1.0]).tolist(),
+    ]
+    for i, value in enumerate(values):
+        assert single.update(value) == (len(batch.update_many([value])) > 0)
+        look = looks[i % 7 % 6] if i % 5 == 0 else looks[0] if i % 11 == 0 else None
+        if look:
+            assert look(single) == look(batch)
+    assert single.snapshot() == batch.snapshot()
+    single.update(1.0)
+    single.reset()
+    assert (single.width, single.seen) == (0, batch.seen + 1)
