@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from math import nan
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -68,12 +67,12 @@ class Detector(ABC):
     """Length 8: seen, ignored, alarmed, since; the rest is the algorithm's own."""
 
     _one: Float64Array
-    """A single value on its way to the kernel."""
+    """Room for the value of `update`: making an array for each takes longer than most kernels."""
 
-    def __new__(cls, *_args: object, **_params: object) -> Self:
-        new = super().__new__(cls)
-        new._one = np.empty(1)
-        return new
+    def __new__(cls, *_args: Any, **_params: Any) -> Self:
+        made = super().__new__(cls)
+        made._one = np.zeros(1)
+        return made
 
     @abstractmethod
     def __init__(self, params: Any) -> None: ...
@@ -119,9 +118,8 @@ class Detector(ABC):
 
     def update(self, value: float | None) -> bool:
         """Take one value; whether it alarms."""
-        one = self._one
-        one[0] = nan if value is None else value
-        return self._feed(one) == 0
+        self._one[0] = np.nan if value is None else value
+        return self._feed(self._one) == 0
 
     def update_many(self, values: Values) -> Int64Array:
         """Take all values: the 0-based positions of the alarms, exactly those that `update` gives one by one."""
