@@ -7,6 +7,7 @@ fitted on rows that appear in neither regime.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -14,23 +15,6 @@ import numpy as np
 
 from detectors.detector import Float64Array
 from detectors.evaluation.series import Change, Family, drawn, in_order
-
-
-@cache
-def real() -> tuple[Family, ...]:
-    """The real series. Needs river and scikit-learn."""
-    return (
-        _wine(),
-        _cancer(),
-        _diabetes(),
-        _digits(),
-        _phishing(),
-        _bananas(),
-        _segments(),
-        _flares(),
-        _shuttle(),
-        _polls(),
-    )
 
 
 def _pair(name: str, before: Float64Array, after: Float64Array, change: str, **more: Any) -> Family:
@@ -144,3 +128,25 @@ def _polls() -> Family:
     days = np.array([float(y) for _, y in TrumpApproval()])
     change = Change("2017 to 2018 and 2019", "abrupt", in_order(days[400:], 125))
     return Family("approval polls, in order", "numeric", "numeric", in_order(days[100:350], 125), (change,))
+
+
+_MADE_BY: dict[str, Callable[[], Family]] = {
+    "wine: ash": _wine,
+    "breast cancer: texture": _cancer,
+    "diabetes: absolute error": _diabetes,
+    "digits: errors of a classifier": _digits,
+    "phishing: scores of a classifier": _phishing,
+    "bananas: first coordinate": _bananas,
+    "image segments: saturation": _segments,
+    "solar flares: class of the region": _flares,
+    "shuttle: third sensor": _shuttle,
+    "approval polls, in order": _polls,
+}
+REAL = tuple(_MADE_BY)
+"""Names of the real series."""
+
+
+@cache
+def real(name: str) -> Family:
+    """A real series. Needs river or scikit-learn."""
+    return _MADE_BY[name]()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from detectors.evaluation import pages, plots
-from detectors.evaluation.real import real
+from detectors.evaluation.real import REAL
 from detectors.evaluation.rivers_own import agreements
 from detectors.evaluation.run import Found, Scale, families
 from detectors.evaluation.summary import summary
@@ -19,8 +19,8 @@ FILES = (
 def write(found: Found, seed: int, scale: Scale, out: Path) -> None:
     """Write every page and picture into the folder."""
     out.mkdir(parents=True, exist_ok=True)
-    every, names = families(scale), {family.name for family in real()}
-    made, lived = [f for f in every if f.name not in names], [f for f in every if f.name in names]
+    every = families(scale)
+    made, lived = [f for f in every if f.name not in REAL], [f for f in every if f.name in REAL]
     own = agreements([f for f in every if f.ten], seed, scale)
     texts = {
         "README.md": _front(found, seed, scale),

@@ -18,7 +18,7 @@ from detectors.calibration import Uncalibrated
 from detectors.detector import Float64Array, ParameterError
 from detectors.evaluation.contenders import Contender, entrants, with_calibration, with_defaults, with_knob
 from detectors.evaluation.measure import Delays, Rate, Trial, turn_for
-from detectors.evaluation.real import real
+from detectors.evaluation.real import REAL, real
 from detectors.evaluation.series import SYNTHETIC, Change, Family
 
 Setting = Literal["defaults", "calibrated", "equal"]
@@ -83,8 +83,8 @@ class Job:
 
 def families(scale: Scale) -> list[Family]:
     """Those of this scale, made-up ones first."""
-    every = (*SYNTHETIC, *real())
-    return [family for family in every if scale.families is None or family.name in scale.families]
+    made = [family for family in SYNTHETIC if scale.families is None or family.name in scale.families]
+    return made + [real(name) for name in REAL if scale.families is None or name in scale.families]
 
 
 def evaluate(seed: int, scale: Scale, workers: int, say: Callable[[str], None]) -> Found:

@@ -14,7 +14,7 @@ from detectors.evaluation import FILES, Scale, evaluate, write
 from detectors.evaluation.__main__ import main
 from detectors.evaluation.contenders import CONTENDERS
 from detectors.evaluation.measure import Delays, Rate, Trial, turn_for
-from detectors.evaluation.real import real
+from detectors.evaluation.real import REAL, real
 from detectors.evaluation.run import Job, run
 from detectors.evaluation.series import SYNTHETIC
 
@@ -62,10 +62,10 @@ def test_there_is_an_entry_for_every_detector_of_one_series() -> None:
 
 def test_ten_kinds_of_series_and_four_of_real_values_with_every_sort_of_change() -> None:
     assert sum(family.ten for family in SYNTHETIC) >= 10
-    assert len(real()) >= 4
+    assert len(REAL) >= 4
     sorts = {change.what for family in SYNTHETIC for change in family.changes}
     assert sorts == {"abrupt", "gradual", "recurring", "small"}
-    for family in (*SYNTHETIC, *real()):
+    for family in (*SYNTHETIC, *map(real, REAL)):
         for change in family.changes:
             values = change.sample(np.random.default_rng(1), 0, 1_000)
             assert values.shape == (1_000,)
