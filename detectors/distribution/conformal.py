@@ -74,6 +74,8 @@ class Conformal(Detector):
     Not for seasonal, autocorrelated or trending series: these are not exchangeable, and each season is an alarm. A
     change that goes on for longer than the history becomes the history. After an alarm the history is empty.
 
+    What holds in closed form: threshold = the run length wanted, in values, whatever the other parameters.
+
     Memory: 8 bytes × history, plus 18 KB.
 
     >>> import numpy as np

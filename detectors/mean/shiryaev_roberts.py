@@ -80,7 +80,9 @@ class ShiryaevRoberts(Detector):
     within the run length up to 1, in equal shares: a stand-in for knowing the size of the change and the variance.
     With direction both, half of the stake is on either side: the promise stays whole, and each side has to win twice as
     much alone. A conditional mean that wanders (autocorrelation, season) must stay within the bound: put the bound
-    where the healthy mean is at its worst, not at its average.
+    where the healthy mean is at its worst, not at its average, plus the effect that is too small to matter.
+
+    What holds in closed form: threshold = the run length wanted, in values, whatever the other parameters.
 
     The change is dated by the mean age of what the gambler holds, the posterior mean under an even prior.
 
