@@ -17,9 +17,10 @@ import numpy as np
 from detectors.calibration import Uncalibrated
 from detectors.detector import Float64Array, ParameterError
 from detectors.evaluation.contenders import Contender, entrants, with_calibration, with_defaults, with_knob
+from detectors.evaluation.made import SYNTHETIC
 from detectors.evaluation.measure import Delays, Rate, Trial, turn_for
 from detectors.evaluation.real import REAL, real
-from detectors.evaluation.series import SYNTHETIC, Change, Family
+from detectors.evaluation.series import Change, Family
 
 Setting = Literal["defaults", "calibrated", "equal"]
 """As it comes; from a budget; turned by simulation to the same false alarms for all."""

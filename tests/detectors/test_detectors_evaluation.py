@@ -13,10 +13,10 @@ from detectors.catalogue import find
 from detectors.evaluation import FILES, Scale, evaluate, write
 from detectors.evaluation.__main__ import main
 from detectors.evaluation.contenders import CONTENDERS
+from detectors.evaluation.made import SYNTHETIC
 from detectors.evaluation.measure import Delays, Rate, Trial, turn_for
 from detectors.evaluation.real import REAL, real
 from detectors.evaluation.run import Job, run
-from detectors.evaluation.series import SYNTHETIC
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +163,15 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_processes_and_another_o
 
     assert pages("first", 3, 1) == pages("second", 3, 2)
     assert pages("first", 3, 1) != pages("third", 4, 1)
+
+
+def test_the_information_of_a_change_is_its_relative_entropy() -> None:
+    from scipy.integrate import quad
+    from scipy.special import rel_entr
+    from scipy.stats import norm
+
+    known = {(f.name, c.name): c.information for f in SYNTHETIC for c in f.changes}
+    assert known["errors 0.1", "0.1 to 0.2"] == pytest.approx(rel_entr([0.2, 0.8], [0.1, 0.9]).sum())
+    for change, after in {"mean + 0.5 sd": norm(0.5, 1.0), "sd × 1.5": norm(0.0, 1.5)}.items():
+        integral = quad(lambda x, p=after: p.pdf(x) * (p.logpdf(x) - norm.logpdf(x)), -12.0, 12.0)[0]
+        assert known["normal", change] == pytest.approx(integral, rel=1e-6)
