@@ -83,8 +83,10 @@ class PageHinkley(Detector):
 
     def _feed(self, values: Float64Array) -> int:
         p = self.params
-        mode = _MODES[p.mode]
-        return int(_feed(self.counts, self._sums, values, p.min_instances, p.delta, p.threshold, p.alpha, mode))
+        found: int = _feed(
+            self.counts, self._sums, values, p.min_instances, p.delta, p.threshold, p.alpha, _MODES[p.mode]
+        )
+        return found
 
     def reset(self) -> None:
         _clear(self.counts, self._sums)
@@ -164,7 +166,11 @@ def _feed(
             at_high = count
         rise, fall = up - low, high - down
         climb = rise if mode == 1 else (fall if mode == 2 else max(rise, fall))
-        if count >= min_instances and climb > threshold:
+        if count >= min_instances and not climb <= threshold:
+            if np.isnan(climb):  # values so large that a sum overflowed: with it there could never be an alarm again
+                count, at_low, at_high = 0, 0, 0
+                mean, up, down, low, high, climb = 0.0, 0.0, 0.0, np.inf, -1.0, 0.0
+                continue
             rose = mode == 1 or (mode == 3 and rise >= fall)
             since = max(1, count - (at_low if rose else at_high))
             counts[ALARMED] = 1
