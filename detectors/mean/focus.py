@@ -75,11 +75,13 @@ class Focus(Detector):
     (and, with an unknown target, before) it, against no change. A change point can be the best for some mean only
     while it is a corner of the convex hull of the cumulative sums, so all others are dropped: about log n of n are
     kept. Bounds on the older ones' likelihood spare most of those too, so a value takes the same time however long
-    the stream. An alarm gives the change point of the largest ratio, exactly.
+    the stream. An alarm gives the change point of the largest ratio, exactly. (Of squared deviations, the gamma family
+    with a shape of 1/2 tests the variance of normal values.)
 
     Memory: 48 bytes × 128 pieces. Values that climb without end keep every corner; beyond 128 the one
     closest to its neighbours, relative to its age, is dropped. The statistic is then a maximum over fewer change
-    points: never larger, so that no false alarm is added.
+    points: never larger, so that no false alarm is added. An unknown target is estimated from all values: one absurd
+    value, in a direction that is not watched, hides what comes after it.
 
     >>> detector = Focus(FocusParams(threshold=15.0, family="poisson"))
     >>> detector.update_many([2.0, 4.0, 3.0, 3.0] * 100 + [9.0, 5.0] * 10).tolist()

@@ -2,8 +2,9 @@
 
 For a change to a mean above, the corners of the lower hull; below, of the upper one (a sign turns one into the other).
 With `ratio(a, b)` the log-likelihood of the values from a to b at their own mean, less that at a fixed one,
-ratio(a, c) <= ratio(a, b) + ratio(b, c). So a piece's head, the best of what lies before it, plus what lies after it
-bounds the ratios of all older pieces: as a rule one look tells that none of them is over the threshold.
+ratio(a, c) <= ratio(a, b) + ratio(b, c). So the sum of the ratios of the hull's sides up to a corner (its head), and
+the ratio of what lies after it, bound the likelihood of a change there and at any older corner: as a rule one look
+tells that none of them is over the threshold. The oldest corner is the start, all zeros.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ COUNT, TOTAL, START = 0, 2, 4
 """Places in sums: values and their sum, up and down; what the first value settled where the target is not known."""
 
 AGES, TOTALS, HEADS = 0, 1, 2
-"""Of a piece: the values and their sum up to it; a bound on the likelihoods up to it."""
+"""Of a piece: the values and their sum up to it; the ratios of the hull's sides up to it, summed."""
 
 GAUSSIAN, BERNOULLI, POISSON, GAMMA = 0, 1, 2, 3
 
@@ -231,7 +232,6 @@ def feed(
             kept = _pruned(own, counts[KEPT + side], count, total, sign, known, mean)
             if kept == 0:  # the sums are behind the healthy mean: no change yet
                 counts[KEPT + side], sums[COUNT + side], sums[TOTAL + side] = 1, 0.0, 0.0
-                own[:, 0] = 0.0
                 continue
             if not known:
                 base = _ratio(total, count, mean, family, scale)
@@ -244,7 +244,7 @@ def feed(
             else:
                 if kept == PIECES:
                     kept = _thin(own, kept, count)
-                own[AGES, kept], own[TOTALS, kept], own[HEADS, kept] = count, total, max(head, base)
+                own[AGES, kept], own[TOTALS, kept], own[HEADS, kept] = count, total, head
                 kept += 1
             counts[KEPT + side], sums[COUNT + side], sums[TOTAL + side] = kept, count, total
         if counts[ALARMED]:

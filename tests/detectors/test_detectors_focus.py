@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.special import xlogy
 
 import detectors
@@ -219,3 +220,28 @@ def test_a_large_level_does_not_drown_a_change() -> None:
     low.update_many(noise)
     high.update_many(noise + 2.0**30)
     assert high.statistic == pytest.approx(low.statistic, rel=1e-6)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_gamma_family_tests_the_variance_of_normal_values(known: bool) -> None:
+    rng = np.random.default_rng(7)
+    values = rng.normal(0.0, np.repeat([1.0, 2.0], 60))
+    detector = detectors.build("focus", threshold=1e6, family="gamma", shape=0.5, target=1.0 if known else None)
+    detector.update_many(values**2)
+
+    def fitted(part: Array, variance: float | None = None) -> float:
+        variance = float(np.mean(part**2)) if variance is None else variance
+        return float(stats.norm.logpdf(part, scale=variance**0.5).sum())
+
+    base = fitted(values, 1.0) if known else fitted(values)
+    splits = [fitted(values[:at], 1.0 if known else None) + fitted(values[at:]) for at in range(1, len(values))]
+    assert detector.statistic == pytest.approx(max([*splits, fitted(values)]) - base, rel=1e-9)
+
+
+def test_an_absurd_value_is_an_alarm_where_both_directions_are_watched() -> None:
+    rng = np.random.default_rng(8)
+    for huge in (1.7e308, -1.7e308):
+        detector = detectors.build("focus")
+        assert detector.update_many([huge, 0.0]).tolist() == [1]
+        assert detector.update_many(rng.normal(size=500)).tolist() == []
+        assert len(detector.update_many(rng.normal(3.0, 1.0, 20))) >= 1
