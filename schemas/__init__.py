@@ -1,6 +1,7 @@
 """The public contract in code: configuration, events, control records, and what is exported from them."""
 
 from schemas.alert_event import AlertEvent
+from schemas.catalogue import Adwin, ChiSquared, Detector, PageHinkley, WindowedKs
 from schemas.config import (
     LABEL_FIELDS,
     PREDICTION_FIELDS,
@@ -21,7 +22,7 @@ from schemas.control import (
     Silence,
     parse_control,
 )
-from schemas.detection import METRICS, Adwin, ChiSquared, Detector, PageHinkley, Quantile, Rule, Sigmas, WindowedKs
+from schemas.detection import METRICS, Quantile, Rule, Sigmas
 from schemas.events import DeadLetter, MonitorEvent
 from schemas.export import exported
 from schemas.export import write as write_exports

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from schemas.detection import Severity
 from schemas.outputs import Count, Figure, OutputEvent, Segment, Time
+from schemas.watching import Severity
 
 
 class DetectorInfo(OutputEvent):

@@ -17,6 +17,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from schemas.catalogue import DETECTORS, SEVERAL
 from schemas.config import Config
 
 PREFIX = "STREAMGAUGE_"
@@ -196,9 +197,11 @@ def _said(error: ErrorDetails) -> str:
         case "literal_error":
             return f"must be {context['expected']}, not {error['input']!r}"
         case "union_tag_invalid":
+            if context["tag"] in SEVERAL:
+                return f"has {context['tag']}, which looks at several features at once; here one series is watched"
             return f"must have use: one of {context['expected_tags']}, not {context['tag']!r}"
         case "union_tag_not_found":
-            return "must have the key use: adwin, chi_squared, page_hinkley or windowed_ks"
+            return f"must have the key use: {', '.join(DETECTORS)}"
         case "model_type" | "model_attributes_type" | "dict_type":
             return "must be a mapping of keys to values"
     message = error["msg"].removeprefix("Input ").removeprefix("Value error, ").replace("should", "must")

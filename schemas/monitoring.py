@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from schemas.detection import Adwin, Detector, PageHinkley, Rule, WindowedKs
+from schemas.catalogue import Adwin, Detector, PageHinkley, WindowedKs
+from schemas.detection import Rule
 from schemas.sections import Section
 from schemas.units import ClassText, Duration, PositiveDuration, format_duration
 

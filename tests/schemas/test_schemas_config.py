@@ -182,7 +182,7 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
         ),
         (
             "defaults:\n  detectors:\n    - {on: error, use: adwn}",
-            "…/streamgauge.yaml, line 3: defaults.detectors[0] must have use: one of 'adwin', 'page_hinkley'",
+            "…/streamgauge.yaml, line 3: defaults.detectors[0] must have use: one of 'adwin', 'chi_squared'",
         ),
         (
             "defaults: {detectors: [{on: error}]}",
