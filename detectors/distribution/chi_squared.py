@@ -31,10 +31,11 @@ from detectors.distribution.tallies import (
     NAMED,
     USED,
     WHOLE,
-    count,
+    count_new,
     empty,
     find,
     pearson_of,
+    regroup,
     squares_of,
     together,
     variation_of,
@@ -141,15 +142,18 @@ class ChiSquared(Windowed):
         return float(surprise(inside, before, p.window, self._size)) if grown else 0.0
 
     def _feed(self, values: Float64Array) -> int:
-        found = int(
+        found = self._take(values)
+        if found >= 0:
+            self.counts[SINCE] = self._since()
+        return found
+
+    def _take(self, values: Float64Array) -> int:
+        return int(
             _feed(
                 self.counts, self._marks, self._squares, self._points, self._shares, self._known, self._levels,
                 self._new, self._times, self._ring, self._slots, self._new_limit, self._size, values,
             )
         )  # fmt: skip
-        if found >= 0:
-            self.counts[SINCE] = self._since()
-        return found
 
     def _since(self) -> int:
         """Values since the split of the window that parts the log likelihood ratios of its own mixture best."""
@@ -166,10 +170,10 @@ class ChiSquared(Windowed):
         empty(self._marks, self._known, self._levels[_RARE])
 
     def _recount(self) -> None:
-        _recount(
-            self.counts, self._marks, self._squares, self._points, self._shares, self._known, self._levels, self._new,
-            self._times, self._ring, self._slots,
-        )  # fmt: skip
+        counts, ring = self.counts.copy(), self._ring[: self.counts[FILLED]].copy()
+        self.reset()
+        self._take(ring)
+        self.counts[:], self._marks[WHOLE] = counts, 1
 
     @property
     def pearson(self) -> float:
@@ -223,25 +227,6 @@ def _any(marks: Int64Array, known: Int64Array, times: Int32Array, new_limit: int
 
 
 @numba.njit(cache=True)
-def _recount(
-    counts: Int64Array,
-    marks: Int64Array,
-    squares: Float64Array,
-    points: Float64Array,
-    shares: Float64Array,
-    known: Int64Array,
-    levels: Float64Array,
-    new: Float64Array,
-    times: Int32Array,
-    ring: Float64Array,
-    slots: Int32Array,
-) -> None:
-    for i in range(counts[FILLED]):
-        slots[i] = find(points, ring[i])
-        count(marks, squares, shares, known, new, times, levels[_RARE], slots[i], ring[i], 1)
-
-
-@numba.njit(cache=True)
 def _feed(
     counts: Int64Array,
     marks: Int64Array,
@@ -270,13 +255,23 @@ def _feed(
             squares[0] = 0.0
             empty(marks, known, rare)
         counts[SEEN] += 1
-        at = counts[NEXT]
-        if counts[FILLED] == window:
-            count(marks, squares, shares, known, new, times, rare, slots[at], ring[at], -1)
-        else:
-            counts[FILLED] += 1
+        at, inside = counts[NEXT], 0
         cell = find(points, value)
-        inside = count(marks, squares, shares, known, new, times, rare, cell, value, 1)
+        first = -1 if counts[FILLED] == window else 1
+        counts[FILLED] += 1 if first > 0 else 0
+        for sign in range(first, 2, 2):  # the value that leaves (-1), the one that comes (1)
+            changed = cell if sign > 0 else slots[at]
+            if changed < 0:
+                inside = count_new(marks, new, times, rare, value if sign > 0 else ring[at], sign)
+                continue
+            before, inside = known[changed, BEFORE], known[changed, INSIDE]
+            if shares[changed] > 0.0:
+                squares[0] += (2 * sign * inside + 1) / shares[changed]
+                marks[NAMED] += sign
+            if before < rare:
+                regroup(marks, inside, inside + sign, before, rare)
+            inside += sign
+            known[changed, INSIDE] = inside
         ring[at] = value
         slots[at] = cell
         counts[NEXT] = at + 1

@@ -38,35 +38,8 @@ def empty(marks: Int64Array, known: Int64Array, rare: float) -> None:
 
 
 @numba.njit(cache=True)
-def count(
-    marks: Int64Array,
-    squares: Float64Array,
-    shares: Float64Array,
-    known: Int64Array,
-    new: Float64Array,
-    times: Int32Array,
-    rare: float,
-    cell: int,
-    value: float,
-    sign: int,
-) -> int:
-    """A value into its category (sign 1) or out of it (-1); how many there are then. `squares` is the running sum of
-    inside² / share over the named categories."""
-    if cell < 0:
-        came: int = _count_new(marks, new, times, rare, value, sign)
-        return came
-    inside, before = known[cell, INSIDE], known[cell, BEFORE]
-    if shares[cell] > 0.0:
-        squares[0] += (sign * 2 * inside + 1) / shares[cell]
-        marks[NAMED] += sign
-    _regroup(marks, inside, inside + sign, before, rare)
-    known[cell, INSIDE] = inside + sign
-    after: int = inside + sign
-    return after
-
-
-@numba.njit(cache=True)
-def _count_new(marks: Int64Array, new: Float64Array, times: Int32Array, rare: float, value: float, sign: int) -> int:
+def count_new(marks: Int64Array, new: Float64Array, times: Int32Array, rare: float, value: float, sign: int) -> int:
+    """A new category's value into the window (sign 1) or out of it (-1); how many of it there are then."""
     used = marks[USED]
     at = place_of(new, used, value)
     if at == used or new[at] != value:
@@ -75,7 +48,7 @@ def _count_new(marks: Int64Array, new: Float64Array, times: Int32Array, rare: fl
         shift_up(times[at:used])
         new[at], times[at] = value, 0
     inside: int = times[at] + sign
-    _regroup(marks, inside - sign, inside, 0, rare)
+    regroup(marks, inside - sign, inside, 0, rare)
     times[at] = inside
     if inside == 0:
         shift_down(new[at:used])
@@ -86,7 +59,7 @@ def _count_new(marks: Int64Array, new: Float64Array, times: Int32Array, rare: fl
 
 
 @numba.njit(cache=True)
-def _regroup(marks: Int64Array, inside: int, after: int, before: int, rare: float) -> None:
+def regroup(marks: Int64Array, inside: int, after: int, before: int, rare: float) -> None:
     """Who is rare is told by both samples together: by the reference alone, those that came there by luck would be
     missing among the rare, and the rest look like a flood."""
     if inside + before < rare:
