@@ -60,8 +60,8 @@ def count_new(marks: Int64Array, new: Float64Array, times: Int32Array, rare: flo
 
 @numba.njit(cache=True)
 def regroup(marks: Int64Array, inside: int, after: int, before: int, rare: float) -> None:
-    """Who is rare is told by both samples together: by the reference alone, those that came there by luck would be
-    missing among the rare, and the rest look like a flood."""
+    """Who is rare is told by both samples together: chosen by the reference alone, those that came there too seldom by
+    chance would come more often ever after."""
     if inside + before < rare:
         marks[REST] -= inside
         marks[REST_BEFORE] -= before
