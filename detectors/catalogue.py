@@ -7,6 +7,8 @@ from importlib import import_module
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from detectors.detector import Detector, ParameterError, demand
 from detectors.snapshot import SnapshotError, decode
 
@@ -26,6 +28,12 @@ _CATALOGUE: dict[str, tuple[str, str]] = {
     "kswin": ("distribution.kswin", "Kswin"),
     "page_hinkley": ("mean.page_hinkley", "PageHinkley"),
     "psi": ("distribution.psi", "PSI"),
+    "river:DDM": ("river_adapter", "DDM"),
+    "river:DummyDriftDetector": ("river_adapter", "DummyDriftDetector"),
+    "river:EDDM": ("river_adapter", "EDDM"),
+    "river:FHDDM": ("river_adapter", "FHDDM"),
+    "river:HDDMA": ("river_adapter", "HDDMA"),
+    "river:PageHinkley": ("river_adapter", "PageHinkley"),
     "shiryaev_roberts": ("mean.shiryaev_roberts", "ShiryaevRoberts"),
     "variance": ("mean.variance", "Variance"),
     "wasserstein": ("distribution.wasserstein", "Wasserstein"),
@@ -80,6 +88,9 @@ def _plain(kind: type[Any], params: dict[str, Any]) -> dict[str, Any]:
         elif types.get(name) == "float" and value is not None:
             demand(number, f"{name} must be a number")
             plain[name] = float(value)
+        elif types.get(name) == "bool":
+            demand(isinstance(value, (bool, np.bool_)), f"{name} must be true or false")
+            plain[name] = bool(value)
     return plain
 
 
