@@ -24,8 +24,8 @@ class VarianceParams:
 
     ratio: the factor on the standard deviation, above 1, that is to be found soonest (downwards, its inverse).
     threshold: alarm level of the sums, a log-likelihood ratio; of normal values at least exp(threshold) lie between
-    two alarms of one direction, on average. target: healthy mean, in units of the values. scale: healthy standard
-    deviation, in units of the values. direction: up, down or both.
+    two alarms of one direction, on average (the default: about a million, both directions together). target: healthy
+    mean, in units of the values. scale: healthy standard deviation, in units of the values. direction: up, down, both.
     """
 
     ratio: float = 1.5

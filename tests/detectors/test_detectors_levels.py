@@ -180,6 +180,13 @@ def test_the_defaults_leave_a_million_normal_values_between_alarms() -> None:
     assert detectors.build("focus").threshold == 14.4
 
 
+def test_so_does_the_default_of_the_variance() -> None:
+    rng = np.random.default_rng(11)
+    detector = detectors.build("variance")
+    found = sum(len(detector.update_many(rng.normal(size=1_000_000))) for _ in range(20))
+    assert 10 <= found <= 33  # 20 expected, three standard deviations
+
+
 @pytest.mark.parametrize("ratio", [1.2, 1.5, 3.0])
 @pytest.mark.parametrize(("direction", "sides"), [("up", 1), ("down", 1), ("both", 2)])
 def test_lordens_bound_on_the_run_length_of_the_variance_holds(ratio: float, direction: str, sides: int) -> None:
