@@ -117,6 +117,7 @@ CONTENDERS: tuple[Contender, ...] = (
         fixed=lambda reference, family: {"delta": 0.25 * _spread(reference), "alpha": 1.0},
     ),
     Contender("psi", ALL, ("threshold", 1e-3, 30.0), told=_cells),
+    Contender("river:FHDDM", BINARY, ("confidence_level", 0.9, 1e-30), weight=8),
     Contender("shiryaev_roberts", NUMBERS, ("threshold", 10.0, 1e12), told=_bounded, fixed=_bounded_with_room),
     Contender("variance", NUMBERS, ("threshold", 0.5, 1e4)),
     Contender("wasserstein", NUMBERS, ("threshold", 0.01, 30.0), weight=4),
@@ -166,6 +167,13 @@ def with_knob(contender: Contender, family: Family, reference: Float64Array, tur
     return Trial(detector, primed=True)
 
 
+def _kind(contender: Contender, family: Family) -> detectors.Kind:
+    """What the values are to the detector: 0 and 1 are categories to those that count them."""
+    if family.kind in CATEGORIES and contender.takes >= CATEGORIES:
+        return "categories"
+    return "binary" if family.kind == "binary" else "numeric"
+
+
 def with_calibration(contender: Contender, family: Family, reference: Float64Array, every: int) -> Trial:
     """From a budget of one false alarm in `every` values, a value a minute. Raises Uncalibrated where the promise
     cannot be kept, ParameterError where there is no calibration."""
@@ -174,7 +182,7 @@ def with_calibration(contender: Contender, family: Family, reference: Float64Arr
         reference,
         rate=1.0 / MINUTE,
         per=float(MINUTE * every),
-        kind="numeric" if family.kind == "unit" else family.kind,
+        kind=_kind(contender, family),
         timestamps=stamps(0, len(reference)),
         direction="up" if family.role == "error" else "both",
         window=contender.window,

@@ -44,7 +44,8 @@ def test_every_detector_of_one_series_is_in_the_tables(written: Path) -> None:
 
 
 def of_one_series() -> set[str]:
-    own = {name for name in detectors.catalog() if not name.startswith("river:")}
+    others = {"river:FHDDM"}  # what else river has is a twin's original, or alarms at random
+    own = {name for name in detectors.catalog() if not name.startswith("river:")} | others
     return {name for name in own if ".multivariate." not in find(name).__module__}
 
 
