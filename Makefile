@@ -8,10 +8,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 WORKERS ?= 2
 
-.PHONY: help install check format test demo bench evaluate schemas clean kernels
+.PHONY: help install check format test demo bench bench-detectors evaluate schemas clean kernels
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 24
 
 install: $(INSTALLED) ## .venv with the pinned packages and streamgauge itself, kernels compiled
 
@@ -57,6 +57,9 @@ demo: kernels ## see it alive: a real model, a planted change, the alert
 
 bench: kernels ## throughput and latency against the ceiling, in one run
 	$(BIN)/python -m tests.benchmarks.pipeline
+
+bench-detectors: kernels ## each detector against river's or scipy's, same values, same alarms
+	$(BIN)/python -m tests.benchmarks.detector_speed
 
 evaluate: kernels ## false alarms and delays of every detector, into docs/detectors
 	$(BIN)/python -m detectors.evaluation
