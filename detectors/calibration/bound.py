@@ -68,6 +68,38 @@ def adwin(request: Request) -> Promise:
     )
 
 
+def hddm_a(request: Request) -> Promise:
+    """Hoeffding's inequality for each pair of a value and a cut before it, summed over all pairs of a year."""
+    size, values = len(request.values), request.values
+    if values.min() < -0.5 or values.max() > 1.5:
+        raise Uncalibrated("hddm_a is for values from 0 to 1")
+    found = request.dependence() if values.std() > 0 else Dependence(1.0, float(size), 0, values, np.zeros(0))
+    if found.freedom < LEAST_FREEDOM:
+        raise Uncalibrated("the reference is too short to tell how far its values depend on each other", 4 * size)
+    sides = 1 if request.direction == "up" else 2
+    pairs = request.looks * (size + 12.0 * request.looks)
+    confidence = min(request.share / pairs / sides, 0.5)
+    strictness = certain(log(2.0 / confidence), found.freedom) * found.inflation
+    if strictness > 600.0:
+        raise Uncalibrated("the values of the reference depend on each other too much for hddm_a")
+    drift = 2.0 * exp(-strictness)
+    return Promise(
+        params={
+            "drift_confidence": drift,
+            "warning_confidence": min(5.0 * drift, 1.0),
+            "two_sided_test": request.direction != "up",
+        },
+        method="bound",
+        expected_per_30d=request.share,
+        assumes="values from 0 to 1 at the reference's rate, independent"
+        + ("" if found.inflation == 1.0 else f" but for {found.inflation:.3g} counting as one in a mean")
+        + "; Hoeffding's inequality, summed over all values and cuts of 30 days of the first year",
+        shift=0.25,
+        within=ceil(strictness / 2.0 / 0.25**2),
+        inflation=found.inflation,
+    )
+
+
 def chi_squared(request: Request) -> Promise:
     """Half the share for Pearson's statistic of the named categories, half for the surprise at rare and new ones.
 
@@ -81,7 +113,7 @@ def chi_squared(request: Request) -> Promise:
     """
     least, size = 0.05 if request.min_effect is None else request.min_effect, len(request.values)
     rows = counted(request.values)
-    usual, rare = _of_categories(request, rows)
+    usual, rare = of_categories(request)
     inflation, freedom = usual
     if freedom < LEAST_FREEDOM:
         raise Uncalibrated("the reference is too short to tell how far its values depend on each other", 4 * size)
@@ -132,11 +164,11 @@ def _levels(
     return threshold, surprise, sqrt(threshold / window) / 2.0
 
 
-def _of_categories(request: Request, rows: Float64Array) -> tuple[Known, Known]:
+def of_categories(request: Request) -> tuple[Known, Known]:
     """(The largest inflation over the events "this category" of the most frequent ones and "none of these"; that of
     categories that are hardly ever seen: of all but these together, or, where they are too few, the least of the
     others', for what makes values stick together holds for each, and a season does not)."""
-    values = request.values
+    values, rows = request.values, counted(request.values)
     most = rows[np.argsort(-rows[:, 1], kind="stable")[:_WATCHED], 0]
     found = [Known(1.0, float(len(values)))]
     for event in (*(values == each for each in most), ~np.isin(values, most)):

@@ -8,7 +8,7 @@ from math import isfinite
 import numpy as np
 import numpy.typing as npt
 
-from detectors.calibration import bound, excursions, windows
+from detectors.calibration import bound, excursions, means, simulated, wagers, windows
 from detectors.calibration.preparation import Preparation, for_level, for_shape
 from detectors.calibration.profile import as_timestamps
 from detectors.calibration.request import Request
@@ -25,11 +25,28 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _METHODS: dict[str, Callable[[Request], Promise]] = {
     "adwin": bound.adwin,
     "chi_squared": bound.chi_squared,
+    "conformal": wagers.conformal,
+    "cramer_von_mises": simulated.cramer_von_mises,
     "cusum": excursions.cusum,
+    "ewma": simulated.ewma,
+    "focus": simulated.focus,
+    "hddm_a": bound.hddm_a,
+    "hddm_w": simulated.hddm_w,
+    "jensen_shannon": simulated.jensen_shannon,
+    "kswin": wagers.kswin,
     "page_hinkley": excursions.page_hinkley,
+    "psi": simulated.psi,
+    "shiryaev_roberts": wagers.shiryaev_roberts,
+    "variance": simulated.variance,
+    "wasserstein": simulated.wasserstein,
+    "welch_t": means.welch_t,
     "windowed_ks": windows.windowed_ks,
+    "z_score": means.z_score,
 }
-_LEVEL = ("adwin", "cusum", "page_hinkley")
+_SHAPE = ("conformal", "cramer_von_mises", "jensen_shannon", "kswin", "psi", "wasserstein", "windowed_ks")
+_CATEGORIES = ("chi_squared", "jensen_shannon", "psi")
+_MOVING = "its false alarms depend on how long it has run, for its level is the best that it has seen"
+_NONE = {"ddm": _MOVING, "eddm": _MOVING}
 
 
 def calibrate(
@@ -58,7 +75,9 @@ def calibrate(
     this reference, and ParameterError for arguments out of range and detectors that there is no method for.
     """
     find(name)
-    demand(name in _METHODS, f"there is no calibration for {name!r}")
+    demand(name in _METHODS, f"there is no calibration for {name}: {_NONE.get(name, 'it has its own')}")
+    demand(kind != "categories" or name in _CATEGORIES, f"{name} is for numbers; the values are categories")
+    demand(kind == "categories" or name != "chi_squared", f"{name} is for categories; the values are numbers")
     demand(isfinite(rate) and rate > 0, "rate must be a number above 0")
     demand(isfinite(false_alarms) and false_alarms > 0 and series >= 1, "false_alarms and series must be above 0")
     share, looks = false_alarms / series * MONTH / _seconds(per), max(rate * MONTH, 1.0)
@@ -68,14 +87,29 @@ def calibrate(
         raise Uncalibrated(f"the reference holds {present.sum()} values; a promise needs at least {FEWEST}", 1000)
     stamps = None if timestamps is None else as_timestamps(timestamps, len(values))[present]
     values = values[present]
-    if name in _LEVEL:
-        ready = for_level(values, stamps, kind, unit_range=name == "adwin")
+    if kind == "categories":
+        ready = Preparation(None)
+    elif name in _SHAPE:
+        ready = for_shape(values, stamps)
     else:
-        ready = Preparation(None) if kind == "categories" else for_shape(values, stamps)
+        ready = for_level(values, stamps, kind, unit_range=name == "adwin")
     taken = values if ready.profile is None else ready.profile.apply(values, stamps)
     promise = _METHODS[name](
         Request(
-            name, taken, looks, share, kind, direction, min_effect, window, ready.parameters, ready.busiest, lag_one
+            name,
+            taken,
+            looks,
+            share,
+            kind,
+            direction,
+            min_effect,
+            window,
+            ready.parameters,
+            ready.busiest,
+            lag_one,
+            (float(taken.min()), float(taken.max()))
+            if ready.profile is None
+            else (ready.profile.low, ready.profile.high),
         )
     )
     found = Calibration(

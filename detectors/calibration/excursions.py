@@ -126,7 +126,7 @@ def _climb(request: Request, starts: Float64Array, learns: bool = True) -> _Clim
     weights = (lengths[:, None] * _CHANCES).ravel()
     parts = []
     for side in request.sides:
-        solve = _bernoulli(rate, side, dependence) if binary else _lundberg(dependence.steps * side, dependence.freedom)
+        solve = _bernoulli(rate, side, dependence) if binary else _lundberg(dependence.steps * side)
         theta = solve(delta, np.append(errors.ravel(), [0.0, 1.645 * error]))
         zeros = _starts(values, mean, side, delta, theta[-2], dependence.overhang) / size
         parts.append((theta, zeros))
@@ -160,8 +160,15 @@ Solve = Callable[[float, Float64Array], Float64Array]
 which E exp(theta (X + error - allowance)) = 1, or one a little smaller; 0 where there is none above 0."""
 
 
-def _lundberg(steps: Float64Array, freedom: float) -> Solve:
-    """For the increments themselves, as a histogram, the mean of their exponentials three standard errors up."""
+def _lundberg(steps: Float64Array) -> Solve:
+    """For the increments themselves."""
+    grid, moments = log_moments(steps)
+    slope = np.maximum.accumulate(moments / grid)
+    return lambda allowance, errors: np.interp(allowance - errors, slope, grid, left=0.0)
+
+
+def log_moments(steps: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """(theta, log E exp(theta X), three standard errors up) of centred increments, which are taken as a histogram."""
     spread, largest = float(steps.std()), float(np.abs(steps).max())
     width = 2.0 * largest / _CELLS
     counts = np.bincount(np.minimum((steps + largest) / width, _CELLS - 1).astype(np.int64), minlength=_CELLS)
@@ -170,11 +177,9 @@ def _lundberg(steps: Float64Array, freedom: float) -> Solve:
     grid = np.geomspace(1e-3, 10.0, 100) / spread
     grid = grid[grid * largest < 300.0]
     powers = np.exp(grid[:, None] * centre)
-    moment = (powers * share).sum(axis=1)
     gaps = powers - grid[:, None] * centre
     guard = 3.0 * np.sqrt(np.maximum(((gaps - (gaps * share).sum(axis=1)[:, None]) ** 2 * share).sum(axis=1), 0.0))
-    slope = np.maximum.accumulate(np.log(moment + guard / sqrt(len(steps))) / grid)
-    return lambda allowance, errors: np.interp(allowance - errors, slope, grid, left=0.0)
+    return grid, np.log((powers * share).sum(axis=1) + guard / sqrt(len(steps)))
 
 
 def _bernoulli(rate: float, side: float, dependence: Dependence) -> Solve:

@@ -27,12 +27,14 @@ _BLOCKS = 64
 @dataclass(frozen=True, slots=True, eq=False)
 class Preparation:
     """`profile`: None where values go in as they are. `seasonal`: whether hours were told apart. `parameters`: see
-    `Season`. `busiest`: the mean of the six hours with the highest level, for 0/1 values with a season."""
+    `Season`. `busiest`: the mean of the six hours with the highest level, for 0/1 values with a season. `limits`: those
+    that values are held within, where they are."""
 
     profile: Profile | None
     seasonal: bool = False
     parameters: float = 0.0
     busiest: float | None = None
+    limits: tuple[float, float] | None = None
 
 
 def for_level(values: Float64Array, stamps: Int64Array | None, kind: Kind, unit_range: bool = False) -> Preparation:
@@ -54,7 +56,7 @@ def for_level(values: Float64Array, stamps: Int64Array | None, kind: Kind, unit_
     if not reach > 0 or not np.isfinite([low / unit, high / unit]).all():
         return Preparation(None)
     profile = Profile(location, scale * unit, low / unit, high / unit)
-    return Preparation(profile, len(location) > 1, parameters)
+    return Preparation(profile, len(location) > 1, parameters, limits=(profile.low, profile.high))
 
 
 def for_shape(values: Float64Array, stamps: Int64Array | None) -> Preparation:

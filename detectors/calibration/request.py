@@ -16,7 +16,7 @@ class Request:
 
     `min_effect` is in the detector's units, None for its default; `parameters` is the share of freedom that a season
     has taken from the values, `busiest` the highest level of a season of 0/1 values; `lag_one` is given where the
-    values are not consecutive.
+    values are not consecutive; `limits` are those that the values are held within.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Request:
     parameters: float = 0.0
     busiest: float | None = None
     lag_one: float | None = None
+    limits: tuple[float, float] = (-1e300, 1e300)
 
     def dependence(self, values: Float64Array | None = None) -> Dependence:
         """Of the values, or of others that were made of them one by one. Raises Uncalibrated."""
