@@ -233,7 +233,7 @@ def feed(
             if kept == 0:  # the sums are behind the healthy mean: no change yet
                 counts[KEPT + side], sums[COUNT + side], sums[TOTAL + side] = 1, 0.0, 0.0
                 continue
-            if not known:
+            if not known and base == 0.0:  # the same for both sides
                 base = _ratio(total, count, mean, family, scale)
             last = kept - 1
             head = own[HEADS, last] + _ratio(total - own[TOTALS, last], count - own[AGES, last], mean, family, scale)
