@@ -25,6 +25,7 @@ BINARY: frozenset[Kind] = frozenset(("binary",))
 VARIED: frozenset[Kind] = frozenset(("unit", "numeric"))
 CATEGORIES: frozenset[Kind] = frozenset(("binary", "categories"))
 ALL: frozenset[Kind] = NUMBERS | CATEGORIES
+ROWS: frozenset[Kind] = frozenset(("rows",))
 """Kinds of values that a detector is for."""
 
 MINUTE = 60

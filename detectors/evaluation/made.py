@@ -18,6 +18,7 @@ from detectors.evaluation.series import (
     mixture,
     normal,
     recurring,
+    rows,
     season,
     student,
     zero_inflated,
@@ -138,6 +139,16 @@ SYNTHETIC: tuple[Family, ...] = (
             ),
         ),
         ten=True,
+    ),
+    Family(
+        "rows of eight", "rows", "rows", rows(8, 0.5),
+        (
+            Change("one feature + 1 sd", "abrupt", rows(8, 0.5, 1.0, 1)),
+            Change("all + 0.5 sd", "abrupt", rows(8, 0.5, 0.5, 8)),
+            Change("sd × 1.5", "abrupt", rows(8, 0.5, deviation=1.5)),
+            Change("correlation 0.5 to 0", "abrupt", rows(8, 0.0)),
+        ),
+        reference=2_000, ten=True,
     ),
 )  # fmt: skip
 """The made-up series."""

@@ -16,6 +16,7 @@ _ROLE: dict[Role, str] = {
     "score": "a score",
     "numeric": "a numeric feature",
     "categories": "a categorical feature",
+    "rows": "several features at once",
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from detectors.evaluation import pages, plots
 from detectors.evaluation.real import REAL
 from detectors.evaluation.rivers_own import agreements
 from detectors.evaluation.run import Found, Scale, families
+from detectors.evaluation.series import Family
 from detectors.evaluation.summary import summary
 
 FILES = (
@@ -19,11 +21,12 @@ FILES = (
 def write(found: Found, seed: int, scale: Scale, out: Path) -> None:
     """Write every page and picture into the folder."""
     out.mkdir(parents=True, exist_ok=True)
-    every = families(scale)
+    tried = {family for family, _, _ in found}
+    every = [family for family in families(scale) if family.name in tried]
     made, lived = [f for f in every if f.name not in REAL], [f for f in every if f.name in REAL]
     own = agreements([f for f in every if f.ten], seed, scale)
     texts = {
-        "README.md": _front(found, seed, scale),
+        "README.md": _front(every, found, seed, scale),
         "false_alarms.md": pages.false_alarms(every, found, own, seed, scale),
         "delays.md": pages.delays("Delays after a change", made, found, seed, scale),
         "real.md": pages.delays("Delays on real values, regimes spliced", lived, found, seed, scale),
@@ -35,7 +38,7 @@ def write(found: Found, seed: int, scale: Scale, out: Path) -> None:
     plots.curves(every, found, scale.every, out / "curves.svg")
 
 
-def _front(found: Found, seed: int, scale: Scale) -> str:
+def _front(every: Sequence[Family], found: Found, seed: int, scale: Scale) -> str:
     about = "Nothing here is written by hand; the same seed gives the same bytes."
     return f"""{pages.heading("Detectors, measured", seed, scale, about)}
 - [False alarms](false_alarms.md) on healthy series of many kinds: as detectors come, and from a budget.
@@ -50,7 +53,7 @@ calibrated from a reference to the same number, and with the least effect that m
 from which the promise could not be made; *false alarms* are in a million values: the worst of the series and, as it
 comes, the median. Those for fewer changes stand below: their ratios are over fewer.
 
-{summary(families(scale), found, scale.every)}
+{summary(every, found, scale.every)}
 ![Delays over the shortest](delays.svg)
 
 ![Delays by the size of the change](curves.svg)

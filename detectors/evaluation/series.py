@@ -10,9 +10,9 @@ import numpy as np
 
 from detectors.detector import Float64Array
 
-Kind = Literal["binary", "unit", "numeric", "categories"]
-"""What the values are: 0/1, numbers between 0 and 1, any numbers, categories coded as numbers."""
-Role = Literal["error", "score", "numeric", "categories"]
+Kind = Literal["binary", "unit", "numeric", "categories", "rows"]
+"""What the values are: 0/1, numbers between 0 and 1, any numbers, categories coded as numbers, rows of numbers."""
+Role = Literal["error", "score", "numeric", "categories", "rows"]
 """What such a series is in monitoring: what defaults are chosen for."""
 Sampler = Callable[[np.random.Generator, int, int], Float64Array]
 """(random generator, number of the first value, how many) -> values."""
@@ -117,6 +117,18 @@ def categories(*weights: float) -> Sampler:
     """Independent categories 0, 1, … in proportion to the weights."""
     edges = np.cumsum(np.array(weights) / sum(weights))[:-1]
     return lambda rng, start, size: np.searchsorted(edges, rng.random(size), side="right").astype(np.float64)
+
+
+def rows(features: int, correlation: float, shift: float = 0.0, shifted: int = 0, deviation: float = 1.0) -> Sampler:
+    """Rows of normal values, each pair of them correlated alike; the first `shifted` features move by the shift."""
+    means = np.where(np.arange(features) < shifted, shift, 0.0)
+
+    def sample(rng: np.random.Generator, start: int, size: int) -> Float64Array:
+        common, own = rng.normal(size=(size, 1)), rng.normal(size=(size, features))
+        values = np.sqrt(correlation) * common + np.sqrt(1.0 - correlation) * own
+        return np.asarray(means + deviation * values, np.float64)
+
+    return sample
 
 
 def drawn(pool: Float64Array) -> Sampler:

@@ -10,7 +10,7 @@ from detectors.evaluation.run import Found, Outcome, Setting
 from detectors.evaluation.series import Family, Role
 from detectors.evaluation.text import geometric, label, number, percent, table
 
-ROLES: tuple[Role, ...] = ("error", "score", "numeric", "categories")
+ROLES: tuple[Role, ...] = ("error", "score", "numeric", "categories", "rows")
 _HEAD = (
     "detector", "changes",
     "equal rate: delay", "worst", "missed",

@@ -245,3 +245,40 @@ def test_an_absurd_value_is_an_alarm_where_both_directions_are_watched() -> None
         assert detector.update_many([huge, 0.0]).tolist() == [1]
         assert detector.update_many(rng.normal(size=500)).tolist() == []
         assert len(detector.update_many(rng.normal(3.0, 1.0, 20))) >= 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nothing_is_lost_over_a_long_stream(family: str, known: bool) -> None:
+    rng, size = np.random.default_rng(9), 300_000
+    level = np.repeat([1.0, 1.004, 1.0], size // 3)
+    values, target = {
+        "gaussian": (rng.normal(level), 1.0),
+        "bernoulli": ((rng.random(size) < 0.01 * level).astype(float), 0.01),
+        "poisson": (rng.poisson(1000.0 * level).astype(float), 1000.0),
+        "gamma": (rng.exponential(50.0 * level), 50.0),
+    }[family]
+    detector = detectors.build("focus", threshold=1e9, family=family, target=target if known else None)
+    detector.update_many(values)
+    # against the target or the mean of all, so that the definition itself loses no digits
+    mean = target if known else float(values.mean())
+    after = np.cumsum(values[::-1])[::-1]
+    count = np.arange(size, 0, -1.0)
+    found = against(family, after, count, mean)
+    if not known:
+        found[1:] += against(family, values.sum() - after[1:], size - count[1:], mean)
+        found = found[1:]
+    assert detector.statistic == pytest.approx(found.max(), rel=1e-7)
+
+
+def against(family: str, total: Array, count: Array, mean: float) -> Array:
+    """Log-likelihood of a sum at its own mean, less that at another."""
+    own = total / count
+    match family:
+        case "gaussian":
+            return count * (own - mean) ** 2 / 2
+        case "bernoulli":
+            return count * (xlogy(own, own / mean) + xlogy(1 - own, (1 - own) / (1 - mean)))
+        case "poisson":
+            return count * (xlogy(own, own / mean) - own + mean)
+    return count * (own / mean - 1 - np.log(own / mean))
