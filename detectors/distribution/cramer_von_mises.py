@@ -97,24 +97,27 @@ class CramerVonMises(Windowed):
         self.reset()
 
     def _feed(self, values: Float64Array) -> int:
-        found = int(
+        found = self._take(values)
+        if found >= 0:
+            self.counts[SINCE] = split(middle_ranks(self._points, self._weights, self.window_values()))
+        return found
+
+    def _take(self, values: Float64Array) -> int:
+        return int(
             _feed(
                 self.counts, self._sums, self._points, self._guide, self._grid, self._ranks, self._own, self._tree,
                 self._inside, self._ring, self._cells, self._threshold, values,
             )
         )  # fmt: skip
-        if found >= 0:
-            self.counts[SINCE] = split(middle_ranks(self._points, self._weights, self.window_values()))
-        return found
 
     def reset(self) -> None:
         _clear(self.counts, self._sums, self._tree, self._inside)
 
     def _recount(self) -> None:
-        _recount(
-            self.counts, self._sums, self._points, self._guide, self._grid, self._ranks, self._own, self._tree,
-            self._inside, self._ring, self._cells,
-        )  # fmt: skip
+        counts, ring = self.counts.copy(), self._ring[: self.counts[FILLED]].copy()
+        self.reset()
+        self._take(ring)
+        self.counts[:] = counts
 
     @property
     def statistic(self) -> float:
@@ -149,59 +152,6 @@ def _clear(counts: Int64Array, sums: Int64Array, tree: Int64Array, inside: Int32
 
 
 @numba.njit(cache=True)
-def _rise(
-    ranks: Int64Array, tree: Int64Array, inside: Int32Array, total: int, size: int, filled: int, cell: int
-) -> int:
-    """What a value in this cell adds to the sum of (2S)² over the reference, `filled` values being in already: S of
-    what lies above it grows by one, of what equals it by a half."""
-    number, ranked = 0, 0  # of values in this cell or below
-    k = cell + 1
-    while k > 0:
-        number += tree[k, 0]
-        ranked += tree[k, 1]
-        k &= k - 1
-    equal = 0 if cell % 2 == 0 else (ranks[cell + 1] - ranks[cell - 1]) // 2
-    above = size - (ranks[cell] + equal) // 2
-    doubled = 2 * above * number + 2 * size * (filled - number) - (total - ranked)
-    rise: int = 4 * (doubled + above) + equal * (2 * (2 * number - inside[cell]) + 1)
-    return rise
-
-
-@numba.njit(cache=True)
-def _add(
-    sums: Int64Array,
-    ranks: Int64Array,
-    tree: Int64Array,
-    inside: Int32Array,
-    size: int,
-    filled: int,
-    cell: int,
-    ties: int,
-    sign: int,
-) -> None:
-    """A value into its cell (sign 1), or out of it (-1); `filled` and `ties` (equal values) are of the others."""
-    if sign < 0:
-        _plant(tree, inside, cell, ranks[cell], -1)
-        sums[_RANKS] -= ranks[cell]
-    sums[_OF_REFERENCE] += sign * _rise(ranks, tree, inside, sums[_RANKS], size, filled, cell)
-    sums[_OF_WINDOW] += sign * ranks[cell] * ranks[cell]
-    sums[_TIES] += sign * 3 * ties * (ties + 1)
-    if sign > 0:
-        _plant(tree, inside, cell, ranks[cell], 1)
-        sums[_RANKS] += ranks[cell]
-
-
-@numba.njit(cache=True)
-def _plant(tree: Int64Array, inside: Int32Array, cell: int, rank: int, sign: int) -> None:
-    inside[cell] += sign
-    k = cell + 1
-    while k < len(tree):
-        tree[k, 0] += sign
-        tree[k, 1] += sign * rank
-        k += k & -k
-
-
-@numba.njit(cache=True)
 def _ties(ring: Float64Array, filled: int, cell: int, others: int, value: float) -> int:
     """Of the `others` in a value's cell, those that equal it; what equals a reference value has a cell of its own."""
     if cell % 2 == 1 or others == 0:
@@ -220,27 +170,6 @@ def _statistic(sums: Int64Array, own: Int64Array, n: int) -> float:
     product, pooled = n * m, n + m
     found: float = both / (product * pooled) - (4 * product - 1) / (6 * pooled)
     return found
-
-
-@numba.njit(cache=True)
-def _recount(
-    counts: Int64Array,
-    sums: Int64Array,
-    points: Float64Array,
-    guide: Int32Array,
-    grid: Float64Array,
-    ranks: Int64Array,
-    own: Int64Array,
-    tree: Int64Array,
-    inside: Int32Array,
-    ring: Float64Array,
-    cells: Int32Array,
-) -> None:
-    for i in range(counts[FILLED]):
-        cell = cell_of(points, guide, grid, ring[i])
-        cells[i] = cell
-        ties = _ties(ring, i + 1, cell, inside[cell], ring[i])
-        _add(sums, ranks, tree, inside, own[0], i, cell, ties, 1)
 
 
 @numba.njit(cache=True)
@@ -269,19 +198,44 @@ def _feed(
             _clear(counts, sums, tree, inside)
         counts[SEEN] += 1
         at, filled = counts[NEXT], counts[FILLED]
-        if filled == window:
-            filled -= 1
-            old = cells[at]
-            ties = _ties(ring, window, old, inside[old] - 1, ring[at])
-            _add(sums, ranks, tree, inside, size, filled, old, ties, -1)
         cell = cell_of(points, guide, grid, value)
-        ring[at] = value
-        cells[at] = cell
-        ties = _ties(ring, filled + 1, cell, inside[cell], value)
-        _add(sums, ranks, tree, inside, size, filled, cell, ties, 1)
-        counts[FILLED] = filled + 1
+        first = -1 if filled == window else 1
+        for sign in range(
+            first, 2, 2
+        ):  # the value that leaves (-1), the one that comes (1): what the others make of it
+            if sign > 0:
+                ring[at] = value
+                cells[at] = cell
+                filled += 1
+            k, itself = cells[at], 1 if sign < 0 else 0
+            rank, others = ranks[k], inside[k] - itself
+            equal = 0 if k % 2 == 0 else (ranks[k + 1] - ranks[k - 1]) // 2
+            above = size - (rank + equal) // 2
+            number, ranked = -itself, -itself * rank  # of the others in this cell or below
+            place = k + 1
+            while place > 0:
+                number += tree[place, 0]
+                ranked += tree[place, 1]
+                place &= place - 1
+            higher = sums[_RANKS] - itself * rank - ranked
+            # S of what lies above grows by one, of what is equal by a half; here are sums of 2S over both
+            over = 2 * above * number + 2 * size * (filled - 1 - number) - higher
+            sums[_OF_REFERENCE] += sign * (4 * (over + above) + equal * (2 * (2 * number - others) + 1))
+            ties = _ties(ring, filled, k, others, ring[at])
+            sums[_OF_WINDOW] += sign * rank * rank
+            sums[_TIES] += sign * 3 * ties * (ties + 1)
+            sums[_RANKS] += sign * rank
+            inside[k] += sign
+            place = k + 1
+            while place < len(tree):
+                tree[place, 0] += sign
+                tree[place, 1] += sign * rank
+                place += place & -place
+            if sign < 0:
+                filled -= 1
+        counts[FILLED] = filled
         counts[NEXT] = at + 1 if at + 1 < window else 0
-        if filled + 1 == window and _statistic(sums, own, window) > threshold:
+        if filled == window and _statistic(sums, own, window) > threshold:
             counts[ALARMED] = 1
             return i
     return -1
