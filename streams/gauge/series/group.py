@@ -39,7 +39,8 @@ class Group:
         self.waiting: list[Feed] = []
         self.has_errors = False
         self.overflowed = False
-        self.place = self.held = 0  # places of its errors in the division of the budget: the first, and how many
+        self.place: int | None = None  # the first of its errors' in the division of the budget, …
+        self.held = 0  # … and how many there are
         self.newborn: list[Series] = []  # whose detectors have no places yet
 
     def open(self, settings: SeriesSettings, subject: str, kind: detectors.Kind, row: int) -> Series:

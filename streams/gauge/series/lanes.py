@@ -116,7 +116,8 @@ def open_errors(group: Group, settings: SeriesSettings, feed: Feed, regression: 
     if group.has_errors:
         return
     group.has_errors = True
-    held = iter(range(group.place, group.place + group.held))
+    first = group.place or 0
+    held = iter(range(first, first + group.held))
     for subject in ERRORS if regression else ERRORS[:1]:
         if settings.watched(subject):
             series = group.open(settings, subject, "numeric" if regression else "binary", int(feed.rows[0]))

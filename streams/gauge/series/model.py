@@ -129,9 +129,6 @@ class ModelSeries:
         group = self._groups.get((version, variant))
         if group is None:
             group = self._groups[version, variant] = Group(version, variant, row)
-            # labels come later, but their detectors will want their shares
-            group.held = sum(each.on in lanes.ERRORS and not each.own for each in self._settings.watches)
-            group.place = self._place(group.held)
         return group
 
     def _feed(self, group: Group, series: Series, lane: Lane) -> list[Finding]:
@@ -168,13 +165,20 @@ class ModelSeries:
 
     def _settle(self, groups: list[Group]) -> None:
         """Give places to the detectors that were born in these rows, in the order of their births."""
-        newborn = [series for group in groups for series in group.newborn]
-        for series in sorted(newborn, key=lambda each: (each.born, each.subject)):
-            for watch in series.watches:
-                if watch.shares and watch.place is None:
-                    watch.place = self._place(1)
+        newborn: list[tuple[int, str, Series | Group]] = []
         for group in groups:
+            if group.place is None:
+                newborn.append((group.born, "", group))
+            newborn += [(series.born, series.subject, series) for series in group.newborn]
             group.newborn.clear()
+        for _, _, each in sorted(newborn, key=lambda each: each[:2]):
+            if isinstance(each, Group):  # labels come later, but their detectors will want their shares
+                each.held = sum(watch.on in lanes.ERRORS and not watch.own for watch in self._settings.watches)
+                each.place = self._place(each.held)
+            else:
+                for watch in each.watches:
+                    if watch.shares and watch.place is None:
+                        watch.place = self._place(1)
 
     def _share(self, watch: Watch, row: int) -> tuple[float, bool]:
         """What a detector may take of the budget at a row, and whether that is provisional: shares are even among

@@ -26,6 +26,8 @@ from streams.records import Float64Array
 
 CHECK_EVERY = 100
 """While an alert fires, its recovery is looked at every so many values."""
+LEAST_RECENT = 200
+"""Values since the alarm that recovery is judged by, at least."""
 
 Levels = Callable[[], Float64Array | None]
 """The reference's values as the history has them, without their season; None where there is no reference."""
@@ -69,6 +71,7 @@ class Watch:
         self._base = Moments()  # healthy values before `_begin`
         self._begin = Moments()  # the series when this watch began to look
         self._before: Moments | None = None  # of the alert that fires
+        self._fired_at = 0  # values of the series at that alarm
         self._calm_since: int | None = None
         impossible = self._impossible()
         if impossible:
@@ -207,7 +210,7 @@ class Watch:
             return None
         if self.use in MEANS and abs(rise) < self._least(before):
             return None
-        self._before, self._calm_since, self.fired = before, None, True
+        self._before, self._fired_at, self._calm_since, self.fired = before, count, None, True
         numeric = self._kind != "categories"
         return self._finding(
             "fired",
@@ -240,7 +243,10 @@ class Watch:
         for index in range(at + (-(first + at + 1)) % CHECK_EVERY, length, CHECK_EVERY):
             count = first + index + 1
             now = history.latest_at(count)
-            if not self._calm(history.recent(count), levels):
+            recent = history.recent(count)[-(count - self._fired_at) :]  # what was before the alarm is no recovery
+            if len(recent) < LEAST_RECENT:
+                continue
+            if not self._calm(recent, levels):
                 self._calm_since = None
             elif self._calm_since is None:
                 self._calm_since = now
@@ -288,6 +294,7 @@ class Watch:
             "armed": None if self._armed is None else self._armed.tree(),
             "moments": [[m.count, m.total, m.squares] for m in (self._base, self._begin)],
             "before": None if self._before is None else list(asdict(self._before).values()),
+            "fired_at": self._fired_at,
             "calm_since": self._calm_since,
         }
 
@@ -298,4 +305,4 @@ class Watch:
         self._armed = None if tree["armed"] is None else Armed.of(self.use, tree["armed"])
         self._base, self._begin = (Moments(*each) for each in tree["moments"])
         self._before = None if tree["before"] is None else Moments(*tree["before"])
-        self._calm_since = tree["calm_since"]
+        self._fired_at, self._calm_since = tree["fired_at"], tree["calm_since"]
