@@ -27,6 +27,8 @@ from detectors.detector import (
 )
 from detectors.snapshot import SnapshotError
 
+Int8Array = npt.NDArray[np.int8]
+
 _FILLED, _NEXT, _LARGEST, _AT = 4, 5, 6, 7  # in counts: values in the window, the next's place, distance × r, word
 _WORDS = 624
 _WORD = 0xFFFFFFFF
@@ -61,7 +63,7 @@ class Kswin(Detector):
     an alarm. The draws are those of Python's random.Random(seed).sample, so alarms are river 0.26's exactly, whose
     generator starts anew after an alarm too. Each value is a test: the defaults raise a false alarm every 700 values.
 
-    Memory: 10 KB for the generator and its seed, plus 25 bytes × window_size.
+    Memory: 15 KB for the generator, its words and its seed, plus 25 bytes × window_size.
 
     >>> detector = Kswin(KswinParams(alpha=0.0001, seed=42))
     >>> detector.update_many([0.0, 1.0] * 500 + [4.0, 5.0, 6.0, 7.0] * 10).tolist()
@@ -83,20 +85,21 @@ class Kswin(Detector):
         self.counts = np.zeros(8, np.int64)
         self._ring = np.zeros(window)
         self._words = np.zeros(_WORDS, np.int64)
+        self._tempered = np.zeros(_WORDS, np.int64)
         self._order = np.zeros(window, np.int64)
-        self._drawn = np.zeros(window, np.uint8)
+        self._sides = np.zeros(window, np.int8)
         self._pool = np.zeros(window, np.int64)
         self.reset()
 
     def _feed(self, values: Float64Array) -> int:
         found: int = _feed(
-            self.counts, self._ring, self._words, self._order, self._drawn, self._pool, self._seeded, values,
-            self.params.stat_size, self._critical, self._pooled,
+            self.counts, self._ring, self._words, self._tempered, self._order, self._sides, self._pool, self._seeded,
+            values, self.params.stat_size, self._critical, self._pooled,
         )  # fmt: skip
         return found
 
     def reset(self) -> None:
-        _clear(self.counts, self._words, self._seeded)
+        _clear(self.counts, self._words, self._tempered, self._seeded)
 
     @property
     def statistic(self) -> float:
@@ -110,7 +113,7 @@ class Kswin(Detector):
 
     @property
     def memory(self) -> int:
-        return OBJECTS + 16 * _WORDS + 25 * self.params.window_size
+        return OBJECTS + 24 * _WORDS + 25 * self.params.window_size
 
     def state(self) -> State:
         return {"counts": self.counts, "ring": self._ring, "words": self._words}
@@ -120,11 +123,12 @@ class Kswin(Detector):
             self._load_array(state, name, array)
         window, words = len(self._ring), self._words
         filled, at, word = (int(self.counts[place]) for place in (_FILLED, _NEXT, _AT))
-        bounded = 0 <= filled <= window and filled % window <= at < window and filled in (window, at)
+        bounded = 0 <= filled <= window and 0 <= at < window and filled in (window, at)
         if not (bounded and finite(self._ring) and 0 <= word <= _WORDS and words.min() >= 0 and words.max() <= _WORD):
             raise SnapshotError("the state of kswin is not one that can be: window or generator out of bounds")
         if not words[1:].any():
             raise SnapshotError("the state of kswin is not one that can be: a generator that gives zeros alone")
+        _temper(words, self._tempered)
         self._order[:filled] = np.argsort(self._ring[:filled], kind="stable")
 
 
@@ -150,62 +154,96 @@ def _critical(alpha: float, r: int) -> int:
 
 
 @numba.njit(cache=True)
-def _clear(counts: Int64Array, words: Int64Array, seeded: Int64Array) -> None:
+def _clear(counts: Int64Array, words: Int64Array, tempered: Int64Array, seeded: Int64Array) -> None:
     counts[ALARMED], counts[SINCE] = 0, 0
     counts[_FILLED], counts[_NEXT], counts[_LARGEST] = 0, 0, 0
     words[:] = seeded[:_WORDS]
     counts[_AT] = seeded[_WORDS]
+    _temper(words, tempered)
 
 
 @numba.njit(cache=True)
 def _twist(words: Int64Array) -> None:
     """The generator's next 624 words."""
-    for i in range(_WORDS):
-        mixed = (words[i] & 0x80000000) | (words[(i + 1) % _WORDS] & 0x7FFFFFFF)
-        words[i] = words[(i + 397) % _WORDS] ^ (mixed >> 1) ^ ((mixed & 1) * 0x9908B0DF)
+    for i in range(_WORDS - 397):
+        mixed = (words[i] & 0x80000000) | (words[i + 1] & 0x7FFFFFFF)
+        words[i] = words[i + 397] ^ (mixed >> 1) ^ ((mixed & 1) * 0x9908B0DF)
+    for i in range(_WORDS - 397, _WORDS - 1):
+        mixed = (words[i] & 0x80000000) | (words[i + 1] & 0x7FFFFFFF)
+        words[i] = words[i + 397 - _WORDS] ^ (mixed >> 1) ^ ((mixed & 1) * 0x9908B0DF)
+    mixed = (words[_WORDS - 1] & 0x80000000) | (words[0] & 0x7FFFFFFF)
+    words[_WORDS - 1] = words[396] ^ (mixed >> 1) ^ ((mixed & 1) * 0x9908B0DF)
 
 
 @numba.njit(cache=True)
-def _below(counts: Int64Array, words: Int64Array, limit: int) -> int:
-    """A draw from 0 to limit - 1, as random.Random makes it: the top bits of a word, until they are below."""
-    bits = 0
-    while limit >> bits:
-        bits += 1
-    while True:
-        if counts[_AT] >= _WORDS:
-            _twist(words)
-            counts[_AT] = 0
-        word = words[counts[_AT]]
-        counts[_AT] += 1
+def _temper(words: Int64Array, tempered: Int64Array) -> None:
+    """What the generator gives out of its words."""
+    for i in range(_WORDS):
+        word = words[i]
         word ^= word >> 11
         word ^= (word << 7) & 0x9D2C5680
         word ^= (word << 15) & 0xEFC60000
-        word ^= word >> 18
-        found: int = word >> (32 - bits)
+        tempered[i] = word ^ (word >> 18)
+
+
+@numba.njit(cache=True)
+def _below(counts: Int64Array, words: Int64Array, tempered: Int64Array, limit: int, bits: int) -> int:
+    """A draw from 0 to limit - 1, as random.Random makes it: the top bits of a word, until they are below.
+
+    `bits` is the length of the limit in binary."""
+    while True:
+        if counts[_AT] >= _WORDS:
+            _twist(words)
+            _temper(words, tempered)
+            counts[_AT] = 0
+        found: int = tempered[counts[_AT]] >> (32 - bits)
+        counts[_AT] += 1
         if found < limit:
             return found
 
 
 @numba.njit(cache=True)
+def _wrapped(place: int, window: int) -> int:
+    """A place of the ring; a remainder would take longer than all else here."""
+    return place - window if place >= window else place
+
+
+@numba.njit(cache=True)
 def _draw(
-    counts: Int64Array, words: Int64Array, drawn: npt.NDArray[np.uint8], pool: Int64Array, r: int, pooled: bool
+    counts: Int64Array,
+    words: Int64Array,
+    tempered: Int64Array,
+    sides: Int8Array,
+    pool: Int64Array,
+    oldest: int,
+    r: int,
+    pooled: bool,
 ) -> None:
-    """Mark r of the older values (by age, the oldest is 0), as random.sample chooses them."""
-    older = len(drawn) - r
-    drawn[:older] = 0
-    if pooled:
-        for i in range(older):
-            pool[i] = i
-    for i in range(r):
-        if pooled:
-            j = _below(counts, words, older - i)
-            drawn[pool[j]] = 1
-            pool[j] = pool[older - i - 1]
-        else:
-            j = _below(counts, words, older)
-            while drawn[j]:
-                j = _below(counts, words, older)
-            drawn[j] = 1
+    """Give each place of the ring its side: -1 the newest r values, 1 as many of the older, as random.sample chooses
+    them by age (the oldest is 0), 0 the others."""
+    window = len(sides)
+    older = window - r
+    sides[:] = 0
+    for age in range(older, window):
+        sides[_wrapped(oldest + age, window)] = -1
+    bits = 0
+    while older >> bits:
+        bits += 1
+    if not pooled:
+        for _ in range(r):
+            place = _wrapped(oldest + _below(counts, words, tempered, older, bits), window)
+            while sides[place]:
+                place = _wrapped(oldest + _below(counts, words, tempered, older, bits), window)
+            sides[place] = 1
+        return
+    for age in range(older):
+        pool[age] = age
+    for left in range(older, older - r, -1):
+        if not left >> (bits - 1):
+            bits -= 1
+        j = _below(counts, words, tempered, left, bits)
+        sides[_wrapped(oldest + pool[j], window)] = 1
+        pool[j] = pool[left - 1]
 
 
 @numba.njit(cache=True)
@@ -222,19 +260,17 @@ def _place(ring: Float64Array, order: Int64Array, filled: int, value: float) -> 
 
 
 @numba.njit(cache=True)
-def _distance(ring: Float64Array, order: Int64Array, drawn: npt.NDArray[np.uint8], oldest: int, r: int) -> int:
+def _distance(ring: Float64Array, order: Int64Array, sides: Int8Array) -> int:
     """The largest difference of the counts of drawn and of newest values up to a value."""
     window = len(ring)
     largest, gap = 0, 0
-    for k in range(window):
-        slot = order[k]
-        age = slot - oldest if slot >= oldest else slot - oldest + window
-        if age >= window - r:
-            gap -= 1
-        elif drawn[age]:
-            gap += 1
-        if k + 1 == window or ring[order[k + 1]] != ring[slot]:
+    value = ring[order[0]]
+    for k in range(window - 1):  # after the last, all of both are counted
+        gap += sides[order[k]]
+        following = ring[order[k + 1]]
+        if following != value:
             largest = max(largest, abs(gap))
+        value = following
     return largest
 
 
@@ -243,8 +279,9 @@ def _feed(
     counts: Int64Array,
     ring: Float64Array,
     words: Int64Array,
+    tempered: Int64Array,
     order: Int64Array,
-    drawn: npt.NDArray[np.uint8],
+    sides: Int8Array,
     pool: Int64Array,
     seeded: Int64Array,
     values: Float64Array,
@@ -259,7 +296,7 @@ def _feed(
             counts[IGNORED] += 1
             continue
         if counts[ALARMED]:
-            _clear(counts, words, seeded)
+            _clear(counts, words, tempered, seeded)
         counts[SEEN] += 1
         at, filled = counts[_NEXT], counts[_FILLED]
         if filled == window:  # the oldest goes
@@ -274,11 +311,11 @@ def _feed(
             order[j] = order[j - 1]
         order[k] = at
         ring[at] = value
-        counts[_NEXT] = (at + 1) % window
+        counts[_NEXT] = _wrapped(at + 1, window)
         counts[_FILLED] = filled + 1
         if filled + 1 == window:
-            _draw(counts, words, drawn, pool, r, pooled)
-            counts[_LARGEST] = _distance(ring, order, drawn, counts[_NEXT], r)
+            _draw(counts, words, tempered, sides, pool, counts[_NEXT], r, pooled)
+            counts[_LARGEST] = _distance(ring, order, sides)
             if counts[_LARGEST] >= critical:
                 counts[ALARMED], counts[SINCE] = 1, r
                 return i
