@@ -23,7 +23,7 @@ from detectors.detector import (
     split,
 )
 from detectors.distribution.ascending import Int32Array, place_of
-from detectors.distribution.window import FILLED, NEXT, Windowed
+from detectors.distribution.window import FILLED, NEXT, Counting
 
 Cells = Literal["linear", "quantile", "categories"]
 
@@ -57,7 +57,7 @@ class BinnedParams:
         demand(2 <= self.bins <= 1000, "bins must be 2 to 1000")
 
 
-class Binned(Windowed):
+class Binned(Counting):
     """A divergence between the counts of a window and of a reference in the same cells; one term for each cell."""
 
     sum_of: ClassVar[int]
@@ -80,28 +80,22 @@ class Binned(Windowed):
         self._terms = np.zeros(len(times) + 1)  # the last: their running sum
         self.reset()
 
-    def _feed(self, values: Float64Array) -> int:
+    def _take(self, values: Float64Array) -> int:
         p = self.params
-        found = int(
+        return int(
             _feed(
                 self.counts, self._points, self._shares, self._smoothed, self._ring, self._slots, self._inside,
                 self._terms, self._exact, self.sum_of, self._smoothing, p.threshold, p.min_effect, values,
             )
         )  # fmt: skip
-        if found >= 0:
-            # where the log likelihood ratios of the window's own mixture are parted best
-            gain = np.log((self._inside + 0.5) / (self._shares * p.window + 0.5))
-            self.counts[SINCE] = split(gain[np.roll(self._slots, -int(self.counts[NEXT]))])
-        return found
+
+    def _since(self) -> int:
+        """Values since the split of the window that parts the log likelihood ratios of its own mixture best."""
+        gain = np.log((self._inside + 0.5) / (self._shares * self.params.window + 0.5))
+        return split(gain[np.roll(self._slots, -int(self.counts[NEXT]))])
 
     def reset(self) -> None:
         _clear(self.counts, self._inside, self._terms, self._smoothed, self.params.window, self.sum_of, self._smoothing)
-
-    def _recount(self) -> None:
-        _recount(
-            self.counts, self._points, self._smoothed, self._ring, self._slots, self._inside, self._terms,
-            self._exact, self.sum_of, self._smoothing,
-        )  # fmt: skip
 
     @property
     def statistic(self) -> float:
@@ -175,27 +169,6 @@ def _clear(
     inside[:] = 0
     for cell in range(len(inside)):
         terms[cell] = _term(0, window, smoothed[cell], len(inside), sum_of, smoothing)
-    terms[-1] = terms[:-1].sum()
-
-
-@numba.njit(cache=True)
-def _recount(
-    counts: Int64Array,
-    points: Float64Array,
-    smoothed: Float64Array,
-    ring: Float64Array,
-    slots: Int32Array,
-    inside: Int64Array,
-    terms: Float64Array,
-    exact: bool,
-    sum_of: int,
-    smoothing: float,
-) -> None:
-    for i in range(counts[FILLED]):
-        slots[i] = _cell(points, exact, ring[i])
-        inside[slots[i]] += 1
-    for cell in range(len(inside)):
-        terms[cell] = _term(inside[cell], len(ring), smoothed[cell], len(inside), sum_of, smoothing)
     terms[-1] = terms[:-1].sum()
 
 

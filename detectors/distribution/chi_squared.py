@@ -40,7 +40,7 @@ from detectors.distribution.tallies import (
     together,
     variation_of,
 )
-from detectors.distribution.window import FILLED, NEXT, Windowed
+from detectors.distribution.window import FILLED, NEXT, Counting
 
 _CAUSE = 6  # place in counts: whether the last alarm was one of surprise
 _THRESHOLD, _MIN_EFFECT, _SURPRISE, _GROWN, _RARE = range(5)  # places in levels
@@ -73,7 +73,7 @@ class ChiSquaredParams:
         demand(isfinite(self.least) and 0 <= self.least <= self.window / 2, "least must be 0 to half a window")
 
 
-class ChiSquared(Windowed):
+class ChiSquared(Counting):
     """Pearson's chi-squared statistic of a sliding window, and the surprise at each rare or new category.
 
     Categories that are expected at least `least` times in a window are named: Pearson's statistic compares their
@@ -141,12 +141,6 @@ class ChiSquared(Windowed):
         grown = inside / p.window - before / self._size >= p.min_share
         return float(surprise(inside, before, p.window, self._size)) if grown else 0.0
 
-    def _feed(self, values: Float64Array) -> int:
-        found = self._take(values)
-        if found >= 0:
-            self.counts[SINCE] = self._since()
-        return found
-
     def _take(self, values: Float64Array) -> int:
         return int(
             _feed(
@@ -170,10 +164,8 @@ class ChiSquared(Windowed):
         empty(self._marks, self._known, self._levels[_RARE])
 
     def _recount(self) -> None:
-        counts, ring = self.counts.copy(), self._ring[: self.counts[FILLED]].copy()
-        self.reset()
-        self._take(ring)
-        self.counts[:], self._marks[WHOLE] = counts, 1
+        super()._recount()
+        self._marks[WHOLE] = 1  # what was restored may be held against lower levels than before
 
     @property
     def pearson(self) -> float:

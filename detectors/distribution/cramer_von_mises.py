@@ -23,7 +23,7 @@ from detectors.detector import (
     split,
 )
 from detectors.distribution.ascending import STEPS, Int32Array, cell_of, grid_of, guide_of
-from detectors.distribution.window import FILLED, NEXT, Windowed, middle_ranks
+from detectors.distribution.window import FILLED, NEXT, Counting, middle_ranks
 
 _OF_WINDOW, _OF_REFERENCE, _TIES, _RANKS = range(4)
 """Places in sums: four times the squared rank differences of the window and of the reference, twelve times what ties
@@ -53,7 +53,7 @@ class CramerVonMisesParams:
         demand(isfinite(self.min_effect) and 0 <= self.min_effect < 0.6, "min_effect must be at least 0 and below 0.6")
 
 
-class CramerVonMises(Windowed):
+class CramerVonMises(Counting):
     """The two-sample Cramér-von Mises test of a sliding window against a fixed reference.
 
     The statistic is the squared distance of the two empirical distribution functions, averaged over both samples and
@@ -96,12 +96,6 @@ class CramerVonMises(Windowed):
         self._cells = np.zeros(n, np.int32)
         self.reset()
 
-    def _feed(self, values: Float64Array) -> int:
-        found = self._take(values)
-        if found >= 0:
-            self.counts[SINCE] = split(middle_ranks(self._points, self._weights, self.window_values()))
-        return found
-
     def _take(self, values: Float64Array) -> int:
         return int(
             _feed(
@@ -110,14 +104,11 @@ class CramerVonMises(Windowed):
             )
         )  # fmt: skip
 
+    def _since(self) -> int:
+        return split(middle_ranks(self._points, self._weights, self.window_values()))
+
     def reset(self) -> None:
         _clear(self.counts, self._sums, self._tree, self._inside)
-
-    def _recount(self) -> None:
-        counts, ring = self.counts.copy(), self._ring[: self.counts[FILLED]].copy()
-        self.reset()
-        self._take(ring)
-        self.counts[:] = counts
 
     @property
     def statistic(self) -> float:

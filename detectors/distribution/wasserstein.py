@@ -23,7 +23,7 @@ from detectors.detector import (
     split,
 )
 from detectors.distribution.ascending import place_of, shift_down, shift_up
-from detectors.distribution.window import FILLED, NEXT, Windowed, middle_ranks
+from detectors.distribution.window import FILLED, NEXT, Counting, middle_ranks
 
 _MARGIN = 1e-9  # of the threshold, against rounding
 
@@ -57,7 +57,7 @@ class WassersteinParams:
             return float(np.std(np.asarray(self.reference))) if self.unit == "deviation" else 1.0
 
 
-class Wasserstein(Windowed):
+class Wasserstein(Counting):
     """The 1-Wasserstein distance of a sliding window from a fixed reference.
 
     It is the area between the two empirical distribution functions: a shift by s costs s, in the values' own unit, and
@@ -92,24 +92,19 @@ class Wasserstein(Windowed):
         self._room = np.zeros(1)  # how much the distance may grow before the next look, × window
         self.reset()
 
-    def _feed(self, values: Float64Array) -> int:
-        p = self.params
-        found = int(
+    def _take(self, values: Float64Array) -> int:
+        return int(
             _feed(
                 self.counts, self._points, self._weights, self._ring, self._ordered, self._room, self._scale,
-                p.threshold, values,
+                self.params.threshold, values,
             )
         )  # fmt: skip
-        if found >= 0:
-            self.counts[SINCE] = split(middle_ranks(self._points, self._weights, self.window_values()))
-        return found
+
+    def _since(self) -> int:
+        return split(middle_ranks(self._points, self._weights, self.window_values()))
 
     def reset(self) -> None:
         _clear(self.counts, self._room)
-
-    def _recount(self) -> None:
-        filled = int(self.counts[FILLED])
-        self._ordered[:filled] = np.sort(self._ring[:filled])
 
     @property
     def statistic(self) -> float:

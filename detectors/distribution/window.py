@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.detector import Detector, Float64Array, Int64Array, State, finite
+from detectors.detector import SINCE, Detector, Float64Array, Int64Array, State, finite
 from detectors.snapshot import SnapshotError
 
 FILLED, NEXT = 4, 5
@@ -47,6 +47,31 @@ class Windowed(Detector):
         self.reset()
         self.counts[:], self._ring[:] = counts, ring
         self._recount()
+
+
+class Counting(Windowed):
+    """A detector that counts its ring's values: what it keeps depends on which they are, not on what came before."""
+
+    @abstractmethod
+    def _take(self, values: Float64Array) -> int:
+        """The kernel: feed up to and including the first alarm; its position, or -1."""
+
+    @abstractmethod
+    def _since(self) -> int:
+        """At an alarm: how many values ago the change began."""
+
+    def _feed(self, values: Float64Array) -> int:
+        found = self._take(values)
+        if found >= 0:
+            self.counts[SINCE] = self._since()
+        return found
+
+    def _recount(self) -> None:
+        """Take the values of the ring once more, place by place; counts as they were."""
+        counts, ring = self.counts.copy(), self._ring[: self.counts[FILLED]].copy()
+        self.reset()
+        self._take(ring)
+        self.counts[:] = counts
 
 
 def middle_ranks(points: Float64Array, weights: Int64Array, values: Float64Array) -> Float64Array:

@@ -1,4 +1,4 @@
-"""Windowed Kolmogorov-Smirnov: the last values against a reference, or the values before them; each look exact."""
+"""Counting Kolmogorov-Smirnov: the last values against a reference, or the values before them; each look exact."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from detectors.detector import OBJECTS, SINCE, Float64Array, Values, as_reference, demand, split
+from detectors.detector import OBJECTS, Float64Array, Values, as_reference, demand, split
 from detectors.distribution.ks_reference import AgainstReference
 from detectors.distribution.ks_windows import NewAgainstOld
-from detectors.distribution.window import Windowed
+from detectors.distribution.window import Counting
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class WindowedKSParams:
         return len(np.asarray(self.reference)) if self.reference is not None else self.before or self.window
 
 
-class WindowedKS(Windowed):
+class WindowedKS(Counting):
     """The two-sample Kolmogorov-Smirnov test of a sliding window against a fixed reference, or the window before it.
 
     The statistic is the largest distance between the two empirical distribution functions, ties included, equal to
@@ -76,12 +76,11 @@ class WindowedKS(Windowed):
         self._ring = self._sides.ring
         self.reset()
 
-    def _feed(self, values: Float64Array) -> int:
-        found = self._sides.feed(self.counts, self.params.threshold, values)
-        if found >= 0:
-            # where the ranks are parted best
-            self.counts[SINCE] = split(self._sides.ranks(self.window_values()))
-        return found
+    def _take(self, values: Float64Array) -> int:
+        return self._sides.feed(self.counts, self.params.threshold, values)
+
+    def _since(self) -> int:
+        return split(self._sides.ranks(self.window_values()))
 
     def reset(self) -> None:
         self._sides.clear(self.counts)
