@@ -68,6 +68,8 @@ def by_simulation(request: Request, knob: Knob, inflation: float, freedom: float
 
     free = LENGTH / max(knob.memory, 1)
     low, many = _level(alarms, knob, free, min(OFTEN, free / 4.0))
+    if not many:
+        raise Uncalibrated("no threshold gives an alarm on a stream like the reference")
     high, few = _level(alarms, replace(knob, first=low), free, many / SELDOM)
     target = request.share / request.looks * len(stream)
     if few <= target:

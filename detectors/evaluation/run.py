@@ -44,7 +44,7 @@ class Scale:
     families: frozenset[str] | None = None
 
 
-FULL = Scale(references=10, values=200_000, trials=20, every=20_000)
+FULL = Scale(references=8, values=200_000, trials=25, every=20_000)
 QUICK = Scale(
     references=2, values=5_000, trials=3, every=1_000,
     families=frozenset(
