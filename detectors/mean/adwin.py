@@ -30,8 +30,10 @@ from detectors.snapshot import SnapshotError
 _LEVELS = 48
 _AT_ONCE = 64  # values that are appended together, at most
 _TICK, _DEEP, _SIZES = 4, 5, 8  # in places: values since the start, levels in use, and from there the levels' buckets
-_WIDTH, _TOTAL, _VARIANCE, _GAP, _EPSILON = range(5)  # in store: what is known of the window and of the alarm's cut
-_TOTALS = 5  # in store: from there the sums of the buckets, a row a level, the oldest first; then their variances
+# In store: what is known of the window and of the alarm's cut; from _TOTALS on the sums of the buckets, a row a level,
+# the oldest first, and their variances; last the five parameters, for a call is dearer by each argument.
+_WIDTH, _TOTAL, _VARIANCE, _GAP, _EPSILON = range(5)
+_TOTALS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,10 @@ class AdwinParams:
 
     def __post_init__(self) -> None:
         demand(isfinite(self.delta) and 0 < self.delta < 1, "delta must lie between 0 and 1")
-        demand(self.clock >= 1, "clock must be at least 1 value")
+        demand(1 <= self.clock < 2**53, "clock must be at least 1 value, and below 2^53")
         demand(2 <= self.max_buckets <= 64, "max_buckets must be 2 to 64")
-        demand(self.min_window_length >= 1, "min_window_length must be at least 1 value")
-        demand(self.grace_period >= 0, "grace_period must not be negative")
+        demand(1 <= self.min_window_length < 2**53, "min_window_length must be at least 1 value, and below 2^53")
+        demand(0 <= self.grace_period < 2**53, "grace_period must not be negative, and below 2^53 values")
 
 
 class Adwin(Detector):
@@ -81,18 +83,19 @@ class Adwin(Detector):
     def __init__(self, params: AdwinParams) -> None:
         self.params: AdwinParams = params
         self._places = np.zeros(_SIZES + _LEVELS, np.int64)
-        self._store = np.zeros(_TOTALS + 2 * _LEVELS * (params.max_buckets + 1))
+        self._store = np.zeros(_TOTALS + 2 * _LEVELS * (params.max_buckets + 1) + 5)
+        self._store[-5:] = (
+            params.delta, params.clock, params.max_buckets, params.min_window_length, params.grace_period,
+        )  # fmt: skip
         self._spare = np.zeros((4, params.max_buckets + _AT_ONCE))
         self._waiting: list[float] = []
         self._room = 0
-        self._tail = (
-            params.delta, params.clock, params.max_buckets, float(params.min_window_length), float(params.grace_period),
-        )  # fmt: skip
 
     def update(self, value: float | None) -> bool:
         """Take one value; whether it alarms. Between checks none can: it waits for company."""
         if self.params.clock == 1:
-            return super().update(value)
+            self._one[0] = nan if value is None else value
+            return bool(_feed(self._places, self._store, self._spare, self._one) == 0)
         self._waiting.append(nan if value is None else float(value))
         if self._room:
             self._room -= 1
@@ -106,13 +109,13 @@ class Adwin(Detector):
         waiting = np.array(self._waiting)
         self._waiting.clear()
         places, p = self._places, self.params
-        found: int = _feed(places, self._store, self._spare, waiting, *self._tail)
+        found: int = _feed(places, self._store, self._spare, waiting)
         self._room = min(p.clock - 1 - (0 if found >= 0 else int(places[_TICK]) % p.clock), _AT_ONCE - 1)
         return found
 
     def _feed(self, values: Float64Array) -> int:
         self._settle()
-        found: int = _feed(self._places, self._store, self._spare, values, *self._tail)
+        found: int = _feed(self._places, self._store, self._spare, values)
         self._room = 0
         return found
 
@@ -163,10 +166,10 @@ class Adwin(Detector):
     @property
     def memory(self) -> int:
         buckets = self.params.max_buckets + 1
-        return OBJECTS + 8 * (len(self._places) + _TOTALS + 2 * _LEVELS * buckets + 4 * buckets + 8 * _AT_ONCE)
+        return OBJECTS + 8 * (len(self._places) + len(self._store) + 4 * buckets + 8 * _AT_ONCE)
 
     def state(self) -> State:
-        totals, variances = self._store[_TOTALS:].reshape(2, _LEVELS, self.params.max_buckets + 1)
+        totals, variances = self._store[_TOTALS:-5].reshape(2, _LEVELS, self.params.max_buckets + 1)
         sums, sizes = self._store[:_TOTALS], self._places[_SIZES:]
         return {"counts": self.counts, "sums": sums, "sizes": sizes, "totals": totals, "variances": variances}
 
@@ -185,7 +188,7 @@ class Adwin(Detector):
 def _clear(places: Int64Array, store: Float64Array) -> None:
     places[_TICK], places[_DEEP], places[ALARMED], places[SINCE] = 0, 0, 0, 0
     places[_SIZES:] = 0
-    store[:] = 0.0
+    store[:-5] = 0.0
 
 
 @numba.njit(cache=True)
@@ -334,12 +337,9 @@ def _feed(
     store: Float64Array,
     spare: Float64Array,
     values: Float64Array,
-    delta: float,
-    clock: int,
-    max_buckets: int,
-    least: float,
-    grace: float,
 ) -> int:
+    delta, least, grace = store[-5], store[-2], store[-1]
+    clock, max_buckets = int(store[-4]), int(store[-3])
     i, size = 0, len(values)
     while i < size:
         left = clock - places[_TICK] % clock  # values until the next check
