@@ -12,7 +12,7 @@ import pytest
 
 import detectors
 from streams.gauge.series import HELD, Finding, ModelSeries, MonitorChange, SeriesSettings, WatchSettings
-from streams.outcomes import AGAIN, Kind, Rows
+from streams.outcomes import AGAIN, Kind, Listed, Rows
 from streams.state import pack, unpack
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -144,6 +144,51 @@ def test_missing_and_infinite_values_neither_kill_nor_blind() -> None:
     found = model_of(PAGE_HINKLEY, FEATURES, SCORE).apply(rows, 0)
     assert len(fired(found, "error")) == 1
     assert len(fired(found, "features.f0")) == 1
+
+
+def test_a_feature_that_is_missing_more_often_is_told_as_null_or_as_absent() -> None:
+    rng = np.random.default_rng(0)
+    nulls, absent = traffic(1, 4000), traffic(1, 4000)
+    nulls.features.values[(nulls.features.names == 1) & (np.arange(4 * 4000) >= 4 * 2000)] = np.nan
+    left = (absent.features.names != 1) | (np.arange(4 * 4000) < 4 * 2000)
+    lengths = np.diff(absent.features.offsets)
+    lengths[2 * 2000 :: 2] = 3
+    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+    listed = absent.features
+    absent.features = Listed(offsets, listed.names[left], listed.values[left], listed.texts[left])
+    for rows in (nulls, absent):
+        (found,) = model_of(WatchSettings("missing", "page_hinkley")).apply(rows, 0)
+        assert (found.drift.subject, found.drift.rule) == ("missing.f1", "missing/page_hinkley")
+        assert 2000 <= found.row // 2 < 2010
+        assert found.drift.direction == "up"
+        assert found.drift.cause is not None
+        assert found.drift.cause.offset == found.row // 2
+    failed = nulls
+    failed.failed[4000::2] = 1  # a prediction that failed says nothing of its features
+    assert model_of(WatchSettings("missing", "page_hinkley")).apply(failed, 0) == []
+    some = traffic(1, 4000)
+    some.features.values[rng.random(4 * 4000) < np.where(np.arange(4 * 4000) < 4 * 2000, 0.05, 0.3)] = np.nan
+    found = model_of(WatchSettings("missing.f1", "page_hinkley")).apply(some, 0)
+    assert [each.drift.subject for each in found] == ["missing.f1"]
+
+
+def test_a_category_that_was_never_seen_is_found_soon() -> None:
+    rng = np.random.default_rng(2)
+    texts = rng.integers(6, size=(6000, 1))
+    texts[(rng.random((6000, 1)) < 0.1) & (np.arange(6000) >= 4000)[:, None]] = 17
+    rows = rows_of(np.zeros(6000, bool), rng.normal(size=6000), np.zeros((6000, 0)), texts.astype(np.int32))
+    (found,) = model_of(FEATURES, recover_for=10**9).apply(rows, 0)
+    assert found.drift.subject == "features.c0"
+    assert 4000 <= found.row // 2 < 4300
+
+
+def test_an_alert_does_not_end_by_values_from_before_it() -> None:
+    rng = np.random.default_rng(2)
+    texts = rng.integers(6, size=(9000, 1))
+    texts[(rng.random((9000, 1)) < 0.2) & (np.arange(9000) >= 4000)[:, None]] = 17
+    rows = rows_of(np.zeros(9000, bool), rng.normal(size=9000), np.zeros((9000, 0)), texts.astype(np.int32))
+    found = model_of(FEATURES, recover_for=1000).apply(rows, 0)
+    assert [each.drift.kind for each in found] == ["fired"]
 
 
 def test_a_significant_change_that_does_not_matter_is_no_alarm() -> None:

@@ -22,14 +22,15 @@ from series_world import traffic
 SETTINGS = SeriesSettings(
     watches=(
         WatchSettings("error", "adwin", "critical"),
-        WatchSettings("error", "page_hinkley", "critical"),
-        WatchSettings("error", "page_hinkley", params={"min_instances": 30, "threshold": 25.0, "delta": 0.02}),
+        WatchSettings("error", "page_hinkley", "critical", min_effect=0.08),  # waits for a longer reference
+        WatchSettings("error", "cusum", params={"target": 0.1, "scale": 0.3, "decision_interval": 25.0}),
         WatchSettings("score", "windowed_ks"),
         WatchSettings("features", "windowed_ks", "info", params={"window": 100}),
         WatchSettings("features.f0", "adwin", "info"),
+        WatchSettings("missing", "page_hinkley", "info"),
     ),
     warm_up=300,
-    budget=100.0,
+    budget=1000.0,
     recover_for=10_000,
     versions=2,
     features=4,
@@ -63,6 +64,9 @@ def world() -> Rows:
     rows = rows.take(order)
     rows.features.values[rng.random(len(rows.features.values)) < 0.05] = np.nan
     rows.features.texts[rng.random(len(rows.features.texts)) < 0.05] = -1
+    gone = (np.arange(len(rows.features.names)) >= 6200) & (rows.features.names == 1)
+    rows.features.values[gone] = np.nan
+    rows.failed[rng.random(len(rows)) < 0.05] = 1
     rows.score[rng.random(len(rows)) < 0.1] = np.nan
     rows.refers_to[(rng.random(len(rows)) < 0.05) & (rows.kind == Kind.OUTCOME)] = 7
     rows.early[rng.random(len(rows)) < 0.2] = 1
@@ -102,7 +106,8 @@ def whole() -> tuple[list[Finding], list[Finding | MonitorChange]]:
     found, told = run([], 1000)
     # the world is worth the laws: all kinds of things happen in it
     assert {each.drift.kind for each in found} == {"fired", "recovered"}
-    assert {each.drift.rule for each in found} >= {"error/adwin", "error/page_hinkley", "features/windowed_ks"}
+    rules = {"error/adwin", "error/page_hinkley", "error/cusum", "features/windowed_ks", "missing/page_hinkley"}
+    assert {each.drift.rule for each in found} >= rules
     assert any(each.drift.suspects for each in found)
     assert {each.reference for each in told if isinstance(each, MonitorChange)} >= {"self", "previous_version"}
     assert {each.version for each in told if isinstance(each, MonitorChange)} == {"v1", "v2", "__other__", None}

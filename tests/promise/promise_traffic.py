@@ -109,7 +109,9 @@ class Feature:
                 scale = 1 / sqrt(TAIL / (TAIL - 2))
                 at = np.linspace(-40, 40, 8001)
                 after = student.pdf(at, TAIL, float(drift.mean()), FACTOR * scale)
-                ratio = student.logpdf(at, TAIL, float(drift.mean()), FACTOR * scale) - student.logpdf(at, TAIL, 0, scale)
+                ratio = student.logpdf(at, TAIL, float(drift.mean()), FACTOR * scale) - student.logpdf(
+                    at, TAIL, 0, scale
+                )
                 return float(np.trapezoid(after * ratio, at))
             case "lognormal":
                 return (growth * (1 - self.phi) / (self.spread * innovation)) ** 2 / 2
@@ -160,14 +162,12 @@ class Model:
             numbers[:, k] = feature.values(noises[k], minutes, np.where(changed, FACTOR, 1.0), rng)
             nulls = np.where(after.get("nulls", never) & (k == self.nulled), NULLS, feature.missing)
             numbers[rng.random(n) < nulls, k] = np.nan
-        return Columns(
-            minutes,
-            numbers,
-            np.column_stack([self._texts(k, minutes, after.get("category", never), next(streams)) for k in range(2)]),
-            self._score(noises, minutes, after.get("score", never), next(streams)),
-            next(streams).random(n) < np.where(after.get("error", never), CHANGED_ERROR / ERROR, 1.0) * self._error(minutes),
-            next(streams).choice(3, n, p=[0.5, 0.3, 0.2]).astype(np.int32),
-        )
+        texts = [self._texts(k, minutes, after.get("category", never), next(streams)) for k in range(2)]
+        score = self._score(noises, minutes, after.get("score", never), next(streams))
+        error = self._error(minutes) * np.where(after.get("error", never), CHANGED_ERROR / ERROR, 1.0)
+        wrong = next(streams).random(n) < error
+        region = next(streams).choice(3, n, p=[0.5, 0.3, 0.2]).astype(np.int32)
+        return Columns(minutes, numbers, np.column_stack(texts), score, wrong, region)
 
     def _texts(self, k: int, minutes: npt.NDArray[np.int64], changed: npt.NDArray[np.bool_],
                rng: np.random.Generator) -> npt.NDArray[np.int32]:  # fmt: skip
@@ -220,7 +220,7 @@ class Model:
             case "feature":
                 return f"features.f{self.scaled}"
             case "nulls":
-                return f"features.f{self.nulled}"
+                return f"missing.f{self.nulled}"
             case "category":
                 return "features.c0"
             case _:

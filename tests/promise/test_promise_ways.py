@@ -1,0 +1,56 @@
+"""The promise's short cut, and its traffic, are what they are said to be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.promise.promise_traffic import DAY, NULLS, Change, Model
+from tests.promise.promise_world import REFERENCE, World
+
+PLAN: dict[Change, int] = {"error": 28 * DAY + 300, "feature": 28 * DAY + 300, "nulls": 28 * DAY + 300}
+
+
+@pytest.mark.xdist_group("promise")
+def test_outcomes_written_in_bulk_lead_to_the_alarms_that_joined_ones_lead_to() -> None:
+    model = Model(np.random.SeedSequence(3))
+    long, short = (World([model], REFERENCE + 2, [PLAN], joined=joined).run() for joined in (False, True))
+    assert {alarm.subject for alarm in long.alarms} >= {"error", model.subject("feature"), model.subject("nulls")}
+    told = [[(each.minute, each.subject, each.rule, each.kind) for each in way.alarms] for way in (long, short)]
+    assert told[0] == told[1]
+    assert long.states == short.states
+    assert long.reasons == short.reasons
+
+
+def test_a_change_begins_when_it_is_planned_and_leaves_the_healthy_part_as_it_was() -> None:
+    model = Model(np.random.SeedSequence(3))
+    at = 5 * DAY
+    healthy = model.columns(10, {})
+    changed = model.columns(10, {"feature": at, "nulls": at, "category": at, "score": at, "error": at})
+    for name in ("numbers", "texts", "score", "wrong", "region"):
+        assert np.array_equal(getattr(healthy, name)[:at], getattr(changed, name)[:at], equal_nan=name == "numbers")
+    k = model.scaled
+    both = np.isfinite(healthy.numbers[at:, k]) & np.isfinite(changed.numbers[at:, k])
+    ratio = changed.numbers[at:, k][both].mean() / healthy.numbers[at:, k][both].mean()
+    assert ratio == pytest.approx(1.3, rel=0.02)
+    assert np.isnan(changed.numbers[at:, model.nulled]).mean() == pytest.approx(NULLS, abs=0.02)
+    assert changed.wrong[at:].mean() == pytest.approx(2 * healthy.wrong[at:].mean(), rel=0.1)
+    assert (changed.texts[at:, 0] == 8).mean() == pytest.approx(0.1, abs=0.01)
+    assert not (healthy.texts == 8).any()
+
+
+def test_the_information_in_a_change_of_a_dependent_process_is_that_of_its_innovations() -> None:
+    """The log-likelihood ratio of the simulated process, value by value, has the mean that `kl` says."""
+    model = Model(np.random.SeedSequence(5))
+    for k, feature in enumerate(model.features):
+        if feature.family == "gaussian" and feature.season == 0.0:
+            model.scaled = k
+            changed = model.columns(60, {"feature": 0}).numbers[:, k] / feature.unit - feature.level
+            changed = changed[np.isfinite(changed)]
+            spread = np.sqrt(1 - feature.phi**2)
+            healthy = (changed[1:] - feature.phi * changed[:-1]) / spread
+            moved = 0.3 * (1 - feature.phi) * feature.level / spread
+            ratio = healthy**2 / 2 - ((healthy - moved) / 1.3) ** 2 / 2 - np.log(1.3)
+            assert ratio.mean() == pytest.approx(feature.kl, rel=0.05)
+            return
+    raise AssertionError("no such feature")
