@@ -63,6 +63,7 @@ bench-detectors: kernels ## each detector against river's or scipy's, same value
 
 evaluate: kernels ## false alarms and delays of every detector, into docs/detectors
 	$(BIN)/python -m detectors.evaluation
+	$(BIN)/python -m tests.promise
 
 schemas: install ## write JSON Schema and AsyncAPI from the models
 	$(BIN)/streamgauge schemas export
