@@ -85,10 +85,11 @@ class Wasserstein(Counting):
     def __init__(self, params: WassersteinParams) -> None:
         self.params: WassersteinParams = params
         self._scale = params.scale
-        self._points, self._weights = np.unique(np.asarray(params.reference), return_counts=True)
+        points, weights = np.unique(np.asarray(params.reference), return_counts=True)
+        self._points, self._weights = np.append(points, np.inf), np.append(weights, 0)
         self.counts = np.zeros(8, np.int64)
         self._ring = np.zeros(params.window)
-        self._ordered = np.zeros(params.window + 1)
+        self._ordered = np.full(params.window + 1, np.inf)
         self._room = np.zeros(1)  # how much the distance may grow before the next look, × window
         self.reset()
 
@@ -111,7 +112,7 @@ class Wasserstein(Counting):
         """The distance in the unit; 0 until the window is full."""
         if not self.full:
             return 0.0
-        return float(_distance(self._points, self._weights, self._ordered[: self.params.window]) / self._scale)
+        return float(_distance(self._points, self._weights, self._ordered) / self._scale)
 
     @property
     def threshold(self) -> float:
@@ -130,21 +131,21 @@ def _clear(counts: Int64Array, room: Float64Array) -> None:
 
 @numba.njit(cache=True)
 def _distance(points: Float64Array, weights: Int64Array, ordered: Float64Array) -> float:
-    """The area between the distribution functions of the weighted points and of the ordered values."""
-    size, window = weights.sum(), len(ordered)
-    i, j, below, area = 0, 0, 0, 0.0
-    before = 0.0
-    while i < len(points) or j < window:
-        here = points[i] if j == window or (i < len(points) and points[i] <= ordered[j]) else ordered[j]
-        apart = abs(below * window - j * size)
-        if apart > 0:
-            area += apart / size / window * (here - before)
-        before = here
-        if i < len(points) and points[i] == here:
-            below += weights[i]
-            i += 1
-        while j < window and ordered[j] == here:
-            j += 1
+    """The area between the distribution functions of the weighted points and of the ordered values, both with an
+    infinite one after the last. Without branches but one, which is mostly the same: the order is not to be foreseen."""
+    size, window = weights.sum(), len(ordered) - 1
+    i, j, apart, area, unit = 0, 0, 0, 0.0, 1.0 / size / window
+    here = min(points[0], ordered[0])
+    for _ in range(len(points) - 1 + window):
+        before, point, value = here, points[i], ordered[j]
+        from_reference = point <= value
+        here = point if from_reference else value
+        if apart != 0:
+            area += abs(apart) * unit * (here - before)
+        rise = weights[i] * window
+        apart += rise if from_reference else -size
+        i += 1 if from_reference else 0
+        j += 0 if from_reference else 1
     return area
 
 
@@ -194,7 +195,7 @@ def _feed(
         ring[at] = value
         counts[NEXT] = at + 1 if at + 1 < window else 0
         if filled == window and room[0] < 0.0:
-            found = _distance(points, weights, ordered[:window]) / scale
+            found = _distance(points, weights, ordered) / scale
             if found > threshold:
                 counts[ALARMED] = 1
                 return i
