@@ -130,7 +130,7 @@ def test_warnings_are_rivers_wherever_there_is_no_alarm(name: str, seed: int) ->
     seed=st.integers(0, 2**70),
     shape=st.sampled_from(["normal", "errors", "steps", "huge", "zeros", "losses"]),
 )
-@settings(derandomize=True, deadline=None, max_examples=30)
+@settings(derandomize=True, deadline=None, max_examples=16)
 def test_kswin_alarms_are_rivers_its_draws_included(
     alpha: float, sizes: tuple[int, int], seed: int, shape: str
 ) -> None:
