@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,21 +14,29 @@ from tests.integration.checkers import Published
 from tests.kafka_client import Kafka
 
 Said = tuple[bytes | None, bytes | None, str]
+Message = tuple[int, int, bytes]
+"""Offset, timestamp, value."""
 
 
-def pass_again(kafka: Kafka, config: Config) -> list[OutputRecord]:
-    """What the gauge makes of the outcomes topic as it is, each partition in one batch."""
-    settings = GaugeSettings.from_config(config)
-    waiting: dict[int, list[tuple[int, int, bytes]]] = {}
-    for message in kafka.read(config.outcomes_topic):
+def outcomes_of(kafka: Kafka, topic: str) -> dict[TopicPartition, list[Message]]:
+    """The outcomes topic as it is."""
+    found: dict[TopicPartition, list[Message]] = {}
+    for message in kafka.read(topic):
         place = (message.offset(), message.timestamp()[1], message.value())
-        waiting.setdefault(message.partition(), []).append(place)
+        found.setdefault(TopicPartition(topic, message.partition()), []).append(place)
+    return found
+
+
+def pass_again(outcomes: Mapping[TopicPartition, Sequence[Message]], config: Config) -> list[OutputRecord]:
+    """What the gauge makes of these messages, each partition in one batch."""
+    settings = GaugeSettings.from_config(config)
     made: list[OutputRecord] = []
-    for partition, messages in sorted(waiting.items()):
+    for source, messages in sorted(outcomes.items()):
+        if not messages:
+            continue
         offsets, timestamps, values = zip(*sorted(messages), strict=True)
-        source = TopicPartition(config.outcomes_topic, partition)
         batch = RecordBatch(source, np.array(offsets, np.int64), np.array(timestamps, np.int64), list(values))
-        made += GaugeTask(settings, partition).apply(batch).outputs
+        made += GaugeTask(settings, source.partition).apply(batch).outputs
     return made
 
 

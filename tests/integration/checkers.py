@@ -154,7 +154,7 @@ def differences(expected: Expected, events: Iterable[Mapping[str, Any]]) -> tupl
             if window.start is None and window.scope.segment is None:
                 totals.update(figures.counts)
             said = found[window]
-            wanted = expected.values[window]
+            wanted = expected.values.get(window, {})
             values, counts = values + len(wanted), counts + len(figures.counts)
             problems += _values_differ(window, wanted, said) + _counts_differ(window, figures, said)
             if window.start is not None and said["state"] != "final":

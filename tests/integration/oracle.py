@@ -86,8 +86,9 @@ class Expected:
     unmet_labels: dict[str, int]
 
 
-def expect(log: Sequence[Logged], sizes: Sequence[int]) -> Expected:
-    """The oracle: tumbling windows of `sizes` (ms) and the cumulative one, once everything is final."""
+def expect(log: Sequence[Logged], sizes: Sequence[int], *, valued: int | None = None) -> Expected:
+    """The oracle: tumbling windows of `sizes` (ms) and the cumulative one, once everything is final. `valued`: metrics
+    of so many windows alone, those with the most outcomes (counts are of all)."""
     dead: dict[tuple[str, int, int], str] = {}
     predictions: dict[str, list[tuple[Logged, Prediction]]] = defaultdict(list)
     labels: dict[str, list[tuple[Logged, Label]]] = defaultdict(list)
@@ -110,7 +111,8 @@ def expect(log: Sequence[Logged], sizes: Sequence[int]) -> Expected:
             if not any(label.model in (None, prediction.model) for prediction in held):
                 unmet[label.model or UNKNOWN] += 1
     kept = {window: figures for window, figures in windows.items() if window.scope.model != SENTINEL}
-    values = {window: metrics_of(window.scope.model, figures.rows) for window, figures in kept.items()}
+    most = sorted(kept, key=lambda window: -len(kept[window].rows))[:valued]
+    values = {window: metrics_of(window.scope.model, kept[window].rows) for window in most}
     return Expected(kept, values, dead, {model: count for model, count in unmet.items() if model != SENTINEL})
 
 

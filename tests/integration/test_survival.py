@@ -22,7 +22,7 @@ from confluent_kafka import Producer
 
 from schemas import Config, load_config
 from tests.integration import checkers, oracle
-from tests.integration.again import pass_again, said, was_said
+from tests.integration.again import outcomes_of, pass_again, said, was_said
 from tests.integration.application import PARTITIONS, RULE, SIZES, Topics, settings
 from tests.integration.traffic import BROKEN, HOUR, Logged, Record, Traffic
 from tests.integration.transactions import transactions
@@ -188,7 +188,8 @@ def _survive(cluster: Kafka, topics: Topics, capsys: pytest.CaptureFixture[str],
     firings = _check_alerts(expected, alerts)
 
     # The contract: what the gauge says equals a single pass over the outcomes topic in its order.
-    made = pass_again(cluster, _config(options, folder))
+    config = _config(options, folder)
+    made = pass_again(outcomes_of(cluster, config.outcomes_topic), config)
     for topic, records in ((topics["metrics"], events), (topics["alerts"], alerts)):
         assert said(made, topic) - was_said(records) == Counter(), f"{topic}: one pass says more"
         assert was_said(records) - said(made, topic) == Counter(), f"{topic}: one pass says less"

@@ -85,12 +85,12 @@ class MemoryConsumer:
         return None if position is None or end is None else max(end - position, 0)
 
     def committed(self, partitions: Sequence[TopicPartition], timeout: float) -> dict[TopicPartition, Committed | None]:
-        """Waiting is time that passes: the log's clock moves on until the open transaction's time-out."""
+        """Waiting is time that passes: until the open transaction's time-out, as `MemoryLog.wait` has it."""
         self._require_open()
         with self._log.faults.around("committed"):
             wait = self._log.transactions.unstable_for(self._group.group_id, partitions)
             if wait:
-                self._log.advance(min(wait, int(timeout * 1000)))
+                self._log.wait(min(wait, int(timeout * 1000)))
                 if self._log.transactions.unstable_for(self._group.group_id, partitions):
                     raise Retriable("a transaction with offsets of these partitions is open", "UNSTABLE_OFFSET_COMMIT")
             return {partition: self._group.offsets.get(partition) for partition in partitions}

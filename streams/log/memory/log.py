@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from streams.log.base import (
     LogError,
@@ -29,7 +29,8 @@ class MemoryLog:
     """Topics, groups and transactions in memory, with the promises of Apache Kafka and faults on demand.
 
     `clock` is the log's time in epoch milliseconds: the time stamp of produced records, and what ends sessions and
-    transactions; `advance` alone moves it (and a stable read that has to wait). `faults` says what goes wrong next.
+    transactions; `advance` alone moves it (and a stable read that has to wait: it calls `wait`, which a simulation
+    replaces by one that lets others go on meanwhile). `faults` says what goes wrong next.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class MemoryLog:
     ) -> None:
         self.clock = clock
         self.faults = Faults()
+        self.wait: Callable[[int], None] = self.advance
         self._session_timeout = session_timeout
         self._topics: dict[str, list[Partition]] = {}
         self._configs: dict[str, dict[str, str]] = {}

@@ -1,0 +1,259 @@
+"""What a history is made of: traffic, a crew of workers, and troubles, all drawn from one seed.
+
+A plan is plain data. Taking parts out of it (`Plan.keeping`) leaves a plan that can be run just the same: that is how
+a failing one is shrunk.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from tests.integration.traffic import HORIZON, HOUR, MINUTE, SPAN, Bad, Label, Prediction, Record, Traffic
+
+START = 1_790_000_000_000 // HOUR * HOUR
+POISON = 666.0
+"""A prediction or a label of this value raises in the join's plan (see world.py)."""
+
+Stage = Literal["join", "gauge"]
+SECOND = 1_000
+SLOTS = 4
+STEPS = ("poll", "committed", "init_transactions", "begin", "produce", "send_offsets", "commit", "read", "admin")
+DYING = ("poll", "begin", "produce", "send_offsets", "commit", "commit", "commit", "init_transactions", "read")
+ERRORS: tuple[tuple[str, str], ...] = (
+    ("commit", "UnknownOutcome applied"),
+    ("commit", "UnknownOutcome"),
+    ("commit", "Abortable"),
+    ("commit", "ProducerFatal"),
+    ("commit", "Retriable"),
+    ("send_offsets", "Abortable"),
+    ("send_offsets", "Retriable"),
+    ("send_offsets", "ProducerFatal"),
+    ("produce", "Abortable"),
+    ("produce", "Retriable"),
+    ("init_transactions", "Retriable"),
+    ("init_transactions", "Abortable"),
+    ("poll", "Retriable"),
+    ("poll", "Unreachable"),
+    ("committed", "Retriable"),
+    ("read", "Unreachable"),
+    ("read", "Retriable"),
+    ("admin", "Retriable"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A record and when it reaches the log, ms after the start of the history."""
+
+    at: int
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that goes wrong `at` so many ms; what the fields mean depends on `kind` (see world.py).
+
+    With a step it happens at the nth time that `who` comes to it from then on. `lasting` is in ms.
+    """
+
+    at: int
+    kind: str
+    who: str = ""
+    step: str = ""
+    when: Literal["before", "after"] = "before"
+    nth: int = 1
+    lasting: int = 0
+    error: str = ""
+    place: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A place for a worker. `instance` names a static member; `skew` is how far its clock is off, ms; `rate` how fast
+    it goes; `slow` stretches its waits."""
+
+    name: str
+    stage: Stage
+    instance: str | None
+    skew: int
+    rate: float
+    slow: float
+    from_start: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A history to be. Times in ms; `grace`, `idle_after` and `max_skew` are the application's settings."""
+
+    seed: int
+    partitions: int
+    outcomes_partitions: int
+    grace: int
+    idle_after: int
+    max_skew: int
+    commit_interval: int
+    snapshot_every: int
+    span: int
+    crew: tuple[Member, ...]
+    sent: tuple[Sent, ...]
+    troubles: tuple[Trouble, ...]
+
+    @property
+    def size(self) -> int:
+        """How many parts can be taken out."""
+        return len(self.sent) + len(self.troubles)
+
+    def keeping(self, parts: Collection[int]) -> Plan:
+        """The plan with these parts alone: records first, then troubles."""
+        kept = set(parts)
+        records = tuple(each for i, each in enumerate(self.sent) if i in kept)
+        first = len(self.sent)
+        return replace(
+            self, sent=records, troubles=tuple(each for i, each in enumerate(self.troubles) if first + i in kept)
+        )
+
+
+def draw_plan(seed: int) -> Plan:
+    """The history of a seed."""
+    draw = random.Random(f"plan {seed}")
+    partitions = draw.choice((1, 2, 2, 3))
+    tight = draw.random() < 0.5
+    span = draw.randrange(15, 45) * SECOND
+    crew = tuple(_crew(draw))
+    sent = tuple(sorted(_traffic(draw, seed, span, 25 * MINUTE if tight else 6 * HOUR), key=lambda each: each.at))
+    return Plan(
+        seed=seed,
+        partitions=partitions,
+        outcomes_partitions=draw.choice((1, 2, 2, 4)),
+        # Tight: what is held expires in the middle of the history, and no partition is ever left out for silence, so
+        # that nothing is read too late. Wide: partitions fall silent and are left out, and nothing expires meanwhile.
+        grace=25 * MINUTE if tight else 6 * HOUR,
+        idle_after=400 * 24 * HOUR if tight else draw.choice((5, 30)) * SECOND,
+        max_skew=draw.choice((10 * MINUTE, HOUR)),
+        commit_interval=draw.choice((200, 500, 1_000, 2_000)),
+        snapshot_every=draw.choice((2, 5, 10)) * SECOND,
+        span=span,
+        crew=crew,
+        sent=sent,
+        troubles=tuple(sorted(_troubles(draw, span, partitions), key=lambda each: each.at)),
+    )
+
+
+def _crew(draw: random.Random) -> Iterator[Member]:
+    stages: tuple[Stage, Stage] = ("join", "gauge")
+    for stage in stages:
+        static = draw.random() < 0.5
+        starting = draw.choice((1, 1, 2, 3))
+        for number in range(SLOTS):
+            name = f"{stage}-{number}"
+            yield Member(
+                name,
+                stage,
+                name if static else None,
+                skew=draw.randrange(-90, 90) * SECOND,
+                rate=draw.choice((1.0, 1.0, 0.99, 1.01)),
+                slow=draw.choice((1.0, 2.0, 6.0)),
+                from_start=number < starting,
+            )
+
+
+# -- traffic -------------------------------------------------------------------------------------------------------
+
+
+class _Drawn(Traffic):
+    """The survival test's traffic, and labels that are known in time but told at the last moment, or just after."""
+
+    def __init__(self, seed: int, requests: int, start: int, grace: int) -> None:
+        super().__init__(seed, requests, start)
+        self._grace = grace
+
+    def _labels(self, predictions: list[Prediction]) -> Iterator[Record]:
+        if self.draw.random() < 0.8:
+            yield from super()._labels(predictions)
+            return
+        first = predictions[0]
+        hold = first.timestamp + HORIZON + self._grace
+        for _ in range(self.draw.choice((1, 2, 2, 3))):
+            known = first.timestamp + self.draw.randrange(HORIZON + 1)
+            told = min(known + self._grace, hold) - self.draw.randrange(5_000)
+            if told - self.start > SPAN + 2 * HORIZON:
+                told = known
+            value = None if self.draw.random() < 0.25 else self._truth(first)
+            label = Label(first.label_key, None, known, value, self._label_weight(first))
+            yield self._exact_label(label, told)
+
+    def _exact_label(self, label: Label, told: int) -> Record:
+        """A label whose record says another time than itself."""
+        made = self._label_record(label, told)
+        assert made.value is not None
+        body = {**json.loads(made.value), "timestamp": label.timestamp}
+        return replace(made, value=json.dumps(body).encode())
+
+    def poison(self, number: int) -> Record:
+        """A record that is good, and raises where it is applied."""
+        at = self.start + self.draw.randrange(SPAN)
+        key = f"poison-{number}"
+        body = {"prediction_id": key, "timestamp": at}
+        if self.draw.random() < 0.5:
+            body |= {"model": "demand", "prediction": POISON}
+            return Record("predictions", key.encode(), json.dumps(body).encode(), at, Bad("unknown"))
+        body["label"] = POISON
+        return Record("labels", key.encode(), json.dumps(body).encode(), at, Bad("unknown"))
+
+
+def _traffic(draw: random.Random, seed: int, span: int, grace: int) -> Iterator[Sent]:
+    """Two hours and more of event time in `span` ms of the log's; now and then a topic comes late, or all in bursts."""
+    traffic = _Drawn(seed, draw.choice((12, 25, 25, 50)), START, grace)
+    records = traffic.records() + [traffic.poison(number) for number in range(draw.choice((0, 0, 1, 3)))]
+    length = max(record.timestamp for record in records) - START + 1
+    stalled = draw.choice((None, None, "labels", "predictions"))
+    begin = draw.randrange(span)
+    end = begin + draw.randrange(span)
+    burst = draw.random() < 0.3
+    for record in sorted(records, key=lambda each: each.timestamp):
+        at = (record.timestamp - START) * span // length
+        if record.topic == stalled and begin <= at < end:
+            at = end
+        if burst:
+            at = at // (5 * SECOND) * 5 * SECOND
+        yield Sent(at, record)
+
+
+# -- troubles ------------------------------------------------------------------------------------------------------
+
+
+def _troubles(draw: random.Random, span: int, partitions: int) -> Iterator[Trouble]:
+    kinds = ("kill", "kill", "kill", "stall", "stall", "error", "error", "error", "hire", "retire", "flaky", "outage",
+             "twin", "downtime", "retention", "compaction", "rebalance", "late produce")  # fmt: skip
+    for _ in range(draw.choice((0, 1, 2, 3, 4, 6, 8))):
+        yield _trouble(draw, draw.choice(kinds), draw.randrange(span), partitions)
+
+
+def _trouble(draw: random.Random, kind: str, at: int, partitions: int) -> Trouble:
+    stage = draw.choice(("join", "gauge"))
+    who = f"{stage}-{draw.choice((0, 0, 0, 1, 1, 2))}"
+    when: Literal["before", "after"] = draw.choice(("before", "after"))
+    nth = draw.choice((1, 1, 2, 3))
+    if kind == "kill":
+        down = draw.choice((100, 2_000, 15_000, 25_000))
+        return Trouble(at, kind, who, draw.choice(DYING), when, nth, down)
+    if kind == "stall":
+        lasting = draw.choice((500, 9_000, 13_000, 16_000, 30_000))
+        return Trouble(at, kind, who, draw.choice(DYING), when, nth, lasting)
+    if kind == "error":
+        step, error = draw.choice(ERRORS)
+        return Trouble(at, kind, who, step, "after" if error.endswith("applied") else "before", nth, error=error)
+    if kind in {"hire", "retire", "twin", "rebalance"}:
+        return Trouble(at, kind, f"{stage}-{draw.randrange(SLOTS)}", lasting=draw.choice((3_000, 10_000)))
+    if kind == "outage":
+        topic = draw.choice(("predictions", "labels", "outcomes", "journal", "snapshots", "metrics"))
+        return Trouble(at, kind, lasting=draw.choice((1_000, 6_000)), place=(topic, draw.randrange(partitions)))
+    if kind == "downtime":
+        return Trouble(
+            at, kind, lasting=draw.choice((13_000, 30_000, HOUR, 3 * HOUR)), error=draw.choice(("", "offsets"))
+        )
+    return Trouble(at, kind, lasting=draw.choice((2_000, 8_000)))
