@@ -20,7 +20,8 @@ from detectors.distribution.categories import LEAST, counted
 
 _CLOCK, _BUCKETS = 32, 5
 _WINDOW = 500  # values, for categories
-_BLIND = 0.9  # a total variation that is found no sooner than this is no use
+_LONG = 2000  # a longer one is slow to show a new category; only taken where this one shows nothing
+_BLIND = 0.6  # a total variation that is found no sooner than this is no use
 _ENOUGH = 50  # values of rare categories to tell how they depend on each other
 _WATCHED = 8  # categories whose dependence is looked at
 
@@ -109,7 +110,7 @@ def chi_squared(request: Request) -> Promise:
     P(n KL >= x) <= exp(-x) (e x / (k - 1))^(k - 1) over k cells); and the largest statistic that so much relative
     entropy allows, cell by cell. Surprise: its own bound (see `surprise`), summed over the reference's rare categories,
     all of them together, and as many new ones as a window can hold often enough to alarm. Without a window given, the
-    shortest that finds a total variation of 3 × min_effect.
+    shortest that finds a total variation of 3 × min_effect, within reason.
     """
     least, size = 0.05 if request.min_effect is None else request.min_effect, len(request.values)
     rows = counted(request.values)
@@ -120,7 +121,11 @@ def chi_squared(request: Request) -> Promise:
 
     window, longest = request.window or _WINDOW, size // 8
     found = _levels(request, rows[:, 1], window, usual, rare)
-    while request.window is None and found[2] > 3.0 * least and window < longest:
+    while (
+        request.window is None
+        and window < longest
+        and (found[2] >= _BLIND or (found[2] > 3.0 * least and window < _LONG))
+    ):
         window = min(ceil(window * 1.1), longest)
         found = _levels(request, rows[:, 1], window, usual, rare)
     threshold, surprise, variation = found

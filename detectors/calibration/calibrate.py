@@ -117,8 +117,8 @@ def calibrate(
         params=promise.params,
         method=promise.method,
         expected_per_30d=promise.expected_per_30d,
-        at_most_per_30d=promise.expected_per_30d if promise.at_most_per_30d is None else promise.at_most_per_30d,
-        assumes=promise.assumes + (", once its hour-of-week profile is taken off" if ready.seasonal else ""),
+        at_most_per_30d=max(promise.expected_per_30d, promise.at_most_per_30d or 0.0),
+        assumes=promise.assumes + _seasons(ready.seasonal, stamps),
         shift=promise.shift,
         within=promise.within,
         inflation=promise.inflation,
@@ -128,6 +128,15 @@ def calibrate(
     if lag_one is None:
         _check(found, values, stamps, looks)
     return found
+
+
+def _seasons(taken_off: bool, stamps: Int64Array | None) -> str:
+    """What is assumed of daily and weekly seasons."""
+    if stamps is None:
+        return "; no season"
+    days = float(stamps.max() - stamps.min()) / 86_400_000.0
+    unseen = "" if days >= 14.0 else f", none of a week in {days:.3g} days" if days >= 3.0 else f" in {days:.3g} days"
+    return f"; its hour-of-week profile taken off{unseen}" if taken_off else f"; no season{unseen}"
 
 
 def _check(found: Calibration, values: Float64Array, stamps: Int64Array | None, looks: float) -> None:

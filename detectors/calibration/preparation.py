@@ -88,9 +88,10 @@ def _hours(
         spreads = np.maximum(usual + uneven.profile, _FLATTEST * usual)
         if spreads.max() > UNEVEN * spreads.min():
             scale = spreads / usual
-            again = season_of((values - mean) / scale[hour], stamps)  # loud hours hid some of it
+            evened = (values - mean) / scale[hour]
+            again = season_of(evened, stamps)  # loud hours hid some of it
             if again is not None:
-                level, taken = scale * again.profile, again.parameters
+                level, taken = scale * (again.profile + float(evened.mean())), again.parameters
                 gaps = values - mean - level[hour]
             scale = scale * (float((gaps / scale[hour]).std()) / float(gaps.std()))
             return mean + level - mean * scale, scale, max(uneven.parameters, taken)

@@ -69,7 +69,8 @@ def season_of(values: Float64Array, timestamps: Int64Array) -> Season | None:
     used = [23.0 * of_day / cells]
     if days >= 14:
         levels = _means(hours.mean - hourly[hours.of_day], hours.day, days)
-        there = np.bincount(hours.day, minlength=days) >= 18
+        held = np.bincount(hours.day, minlength=days)
+        there = 4 * held >= 3 * np.median(held[held > 0])
         weekday = (hours.hour[0] // 24 + np.arange(days)) % 7
         daily, of_week = _weekdays(levels[there] - levels[there].mean(), weekday[there])
         left = around - hourly[hours.of_day]
