@@ -66,7 +66,9 @@ class Adwin(Detector):
     buckets is tried, and where the means on both sides differ by more than a Bernstein-like bound epsilon the oldest
     bucket is dropped, and again until no cut differs: an alarm. Alarms are river 0.26's exactly, which starts
     anew at the value after an alarm. `statistic` is the difference of means and `threshold` the epsilon of the cut
-    that alarmed, else of the most telling one.
+    that alarmed, else of the most telling one. The bound supposes independent values between 0 and 1: with the
+    defaults 10,000 stationary values gave no alarm where they were standard normal, 5.6 on average where lognormal
+    (sigma 2), and 86 where autoregressive (.9).
 
     Memory: 48 levels of max_buckets + 1 buckets, 7.4 KB with the defaults, whatever the length of the window.
 

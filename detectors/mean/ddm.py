@@ -54,7 +54,7 @@ class Ddm(Detector):
     is the best level known, and p + s above its p by more than drift_threshold of its s is an alarm. Alarms are
     river 0.26's exactly, for values whose mean stays in 0 to 1; where it does not, river raises, and here s is 0.
     The change is estimated to have begun where p + s was least. The defaults cry wolf where errors are rare: over
-    10,000 values of a stationary stream 5 alarms on average at an error rate of .01, .9 at .1, .3 at .3.
+    10,000 values of a stationary stream 5.2 alarms on average at an error rate of .01, .9 at .1, .3 at .3.
 
     Memory: 13 numbers.
 

@@ -51,7 +51,7 @@ class Eddm(Detector):
     The distances between errors have a mean and a deviation; mean + 2 deviations is compared with the largest it has
     been, and a ratio below beta is an alarm. `statistic` is that ratio at the last error, and `threshold` beta, both
     with the sign turned, so that an alarm is still above. Alarms are river 0.26's exactly. The change is estimated to
-    have begun at the error at which the distance was largest. The defaults cry wolf: 2 alarms on average over 10,000
+    have begun at the error at which the distance was largest. The defaults cry wolf: 2.4 alarms on average over 10,000
     values of a stationary stream at an error rate of .01, 19 at .1, 18 at .3.
 
     Memory: 13 numbers.

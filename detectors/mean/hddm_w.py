@@ -57,7 +57,7 @@ class HddmW(Detector):
     held against the one up to there, and a difference that McDiarmid's inequality gives a probability below
     drift_confidence is an alarm. Alarms are river 0.26's exactly, at any values; the inequality itself holds for 0 to
     1 alone. The change is estimated to have begun at the cut point. With the defaults 10,000 values of a stationary
-    stream gave 4 alarms on average at an error rate of .3, and none in 40 streams at .1 and .01.
+    stream gave 4.1 alarms on average at an error rate of .3, and none in 40 streams at .1 and .01.
 
     Memory: 20 numbers.
 

@@ -60,7 +60,9 @@ class PageHinkley(Detector):
     Deviations from the running mean, less an allowance delta, are summed; while the mean stands the sum drifts away
     from its extreme, after a change by more than delta it climbs back, and a climb of more than the threshold is an
     alarm. Alarms are river 0.26's exactly, its quirk included: the maximum of the falling sum starts at -1.
-    The change is estimated to have begun where the sum last stood at its extreme.
+    The change is estimated to have begun where the sum last stood at its extreme. The defaults are for values far
+    smaller than 1 and cry wolf over others: 10,000 stationary values gave 6.4 alarms on average where they were
+    standard normal, 160 where autoregressive (.9), 280 where lognormal (sigma 2).
 
     Memory: 14 numbers.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -224,3 +225,42 @@ def test_adwin_shows_each_single_value_at_once(clock: int) -> None:
     single.update(1.0)
     single.reset()
     assert (single.width, single.seen) == (0, batch.seen + 1)
+
+
+def wolf(name: str, sample: Callable[[np.random.Generator], np.ndarray], streams: int = 40) -> float:
+    """Alarms of the defaults on a stationary stream of 10,000 values, on average."""
+    rngs = [np.random.default_rng(seed) for seed in range(streams)]
+    return float(np.mean([len(detectors.build(name).update_many(sample(rng))) for rng in rngs]))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("ddm", (5.2, 0.9, 0.3)), ("eddm", (2.4, 19, 18)), ("hddm_a", (0, 0, 0.3)), ("hddm_w", (0, 0, 4.1))],
+)
+def test_the_defaults_cry_wolf_over_errors_as_often_as_is_told(name: str, told: tuple[float, ...]) -> None:
+    for rate, expected in zip((0.01, 0.1, 0.3), told, strict=True):
+        found = wolf(name, lambda rng, rate=rate: (rng.random(10_000) < rate).astype(float))  # type: ignore[misc]
+        assert found == pytest.approx(expected, rel=0.05, abs=0.05)
+
+
+def autoregressive(rng: np.random.Generator) -> np.ndarray:
+    noise = rng.normal(size=10_000)
+    for i in range(1, len(noise)):
+        noise[i] += 0.9 * noise[i - 1]
+    return noise
+
+
+def test_the_defaults_cry_wolf_over_numbers_as_often_as_is_told() -> None:
+    samples: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
+        "normal": lambda rng: rng.normal(size=10_000),
+        "lognormal": lambda rng: rng.lognormal(sigma=2.0, size=10_000),
+        "autoregressive": autoregressive,
+    }
+    told = {
+        "adwin": {"normal": 0, "lognormal": 5.6, "autoregressive": 86},
+        "page_hinkley": {"normal": 6.4, "lognormal": 280, "autoregressive": 160},
+        "kswin": {"normal": 14},
+    }
+    for name, kinds in told.items():
+        for kind, expected in kinds.items():
+            assert wolf(name, samples[kind], 20) == pytest.approx(expected, rel=0.05, abs=0.05)
