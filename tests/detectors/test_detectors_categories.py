@@ -218,3 +218,20 @@ def test_a_reference_may_be_counted_already() -> None:
 def test_a_counted_reference_that_cannot_be_is_refused(rows: list[list[float]], sentence: str) -> None:
     with pytest.raises(detectors.ParameterError, match=sentence):
         detectors.build("chi_squared", reference=rows)
+
+
+@pytest.mark.parametrize("rates", [[0.494, 0.494, *[0.002] * 6], [*(1 / k for k in range(1, 200))], [1.0] * 3000])
+def test_false_alarms_on_rare_categories_stay_within_the_budget(rates: list[float]) -> None:
+    """Ten references, 200,000 values after each, a budget of one false alarm in 20,000."""
+    p = np.array(rates) / sum(rates)
+    alarms = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        reference = rng.choice(len(p), 5000, p=p).astype(float)
+        found = detectors.calibrate(
+            "chi_squared", reference, rate=1.0, per=2e4, kind="categories", window=500, min_effect=0.0
+        )
+        levels = {**found.params, "min_share": 0.0}
+        detector = detectors.build("chi_squared", reference=reference, **levels)
+        alarms += len(detector.update_many(rng.choice(len(p), 200_000, p=p).astype(float)))
+    assert alarms <= stats.poisson.isf(1e-3, 100)
