@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-GROUPS = ("betting", "river", "run_length", "windows")
+GROUPS = ("betting", "multivariate", "river", "run_length", "windows")
 
 
 @dataclass(frozen=True)

@@ -101,12 +101,15 @@ def test_missing_and_infinite_values_are_counted_and_change_nothing_else(case: C
 @pytest.mark.parametrize("case", EACH)
 def test_none_is_a_missing_value(case: Case) -> None:
     detector = detectors.build(case.name, **case.params[0])
-    good = case.healthy(np.random.default_rng(0), 1)
-    if good.ndim > 1:
-        pytest.skip("rows of several features")
+    good = case.healthy(np.random.default_rng(0), 1)[0].tolist()
     assert not detector.update(None)
-    assert detector.update_many([None, float(good[0]), None]).tolist() == []
+    assert detector.update_many([None, good, None]).tolist() == []
     assert (detector.ignored, detector.seen) == (3, 1)
+    if isinstance(good, list):  # a row of several features, of which one is missing
+        partly = [None, *good[1:]]
+        assert not detector.update(partly)  # type: ignore[arg-type]
+        assert detector.update_many([partly, good]).tolist() == []
+        assert (detector.ignored, detector.seen) == (5, 2)
 
 
 @pytest.mark.parametrize(("case", "params"), EVERY)
