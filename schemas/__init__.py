@@ -1,7 +1,7 @@
 """The public contract in code: configuration, events, control records, and what is exported from them."""
 
 from schemas.alert_event import AlertEvent
-from schemas.catalogue import Adwin, ChiSquared, Detector, PageHinkley, WindowedKs
+from schemas.catalogue import DETECTORS, Adwin, ChiSquared, Detector, PageHinkley, WindowedKs
 from schemas.config import (
     LABEL_FIELDS,
     PREDICTION_FIELDS,
@@ -42,10 +42,12 @@ from schemas.monitoring import BudgetConfig, ExpiryLabel, JoinConfig, ModelConfi
 from schemas.outputs import ALERT_TYPE, DEAD_LETTER_TYPE, METRIC_TYPE, MONITOR_TYPE
 from schemas.showing import config_hash, show_config
 from schemas.units import LARGEST_EXACT, canonical_class, class_number, format_duration, parse_duration, parse_timestamp
+from schemas.watching import WatchedDetector
 
 __all__ = [
     "ALERT_TYPE",
     "DEAD_LETTER_TYPE",
+    "DETECTORS",
     "ERROR_CODES",
     "LABEL_FIELDS",
     "LARGEST_EXACT",
@@ -89,6 +91,7 @@ __all__ = [
     "Silence",
     "StateConfig",
     "TopicsConfig",
+    "WatchedDetector",
     "WindowedKs",
     "WindowsConfig",
     "canonical_class",

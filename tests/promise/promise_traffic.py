@@ -8,7 +8,9 @@ counts; some are now and then missing. Nothing here is fitted to a detector: a c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from math import log, sqrt
 from typing import Literal
 
@@ -147,21 +149,28 @@ class Model:
         self.nulled = int((self.scaled + 1 + rng.integers(len(FAMILIES) - 1)) % len(FAMILIES))
         """The feature that a change makes missing."""
 
+    def _streams(self) -> Iterator[np.random.Generator]:
+        """A generator for each column, the same ones each time."""
+        for k in count():
+            key = (*self._draws.spawn_key, k)
+            yield np.random.default_rng(np.random.SeedSequence(self._draws.entropy, spawn_key=key))
+
     def columns(self, days: int, plan: dict[Change, int]) -> Columns:
         """The first `days` days. The same seed gives the same healthy part, whatever is planned."""
         n = days * DAY
         minutes = np.arange(n)
-        streams = iter(np.random.default_rng(each) for each in self._draws.spawn(40))
+        streams = self._streams()
         after = {change: minutes >= at for change, at in plan.items()}
         never = np.zeros(n, bool)
         noises, numbers = [], np.empty((n, len(self.features)))
         for k, feature in enumerate(self.features):
             rng = next(streams)
+            lost = rng.random(n)
             noises.append(autoregressive(rng, n, feature.phi, TAIL if feature.family == "heavy" else None))
             changed = after.get("feature", never) & (k == self.scaled)
             numbers[:, k] = feature.values(noises[k], minutes, np.where(changed, FACTOR, 1.0), rng)
             nulls = np.where(after.get("nulls", never) & (k == self.nulled), NULLS, feature.missing)
-            numbers[rng.random(n) < nulls, k] = np.nan
+            numbers[lost < nulls, k] = np.nan
         texts = [self._texts(k, minutes, after.get("category", never), next(streams)) for k in range(2)]
         score = self._score(noises, minutes, after.get("score", never), next(streams))
         error = self._error(minutes) * np.where(after.get("error", never), CHANGED_ERROR / ERROR, 1.0)

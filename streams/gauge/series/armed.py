@@ -27,7 +27,7 @@ MEANS = frozenset(
     }
 )
 """Detectors of a mean: their alarms are judged by how far the mean has moved. The others know their own effect."""
-UNDATED = frozenset({"adwin", "page_hinkley"})
+UNDATED = frozenset({"adwin", "ddm", "eddm", "hddm_a", "hddm_w", "page_hinkley"})
 """Detectors whose own estimate of when a change began is coarser than the history's."""
 
 

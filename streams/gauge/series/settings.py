@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Literal
 
 import detectors
-from schemas import LimitsConfig, ModelConfig
+from schemas import LimitsConfig, ModelConfig, WatchedDetector
 
 Direction = Literal["up", "down", "both"]
 Severity = Literal["info", "warning", "critical"]
@@ -87,7 +87,7 @@ class SeriesSettings:
     ) -> SeriesSettings:
         """From the configuration of a model."""
         watches = tuple(
-            WatchSettings(each.on, each.detector, each.severity, each.params, each.min_effect, each.direction)
+            WatchSettings(each.on, each.detector, each.severity, _own(each), each.min_effect, each.direction)
             for each in model.detectors
         )
         return cls(
@@ -102,3 +102,13 @@ class SeriesSettings:
             predictions_topic=predictions_topic,
             labels_topic=labels_topic,
         )
+
+
+def _own(detector: WatchedDetector) -> dict[str, Any] | None:
+    """The user's parameters, with what the configuration says of every detector where this one has a say in it."""
+    params = detector.params
+    if params is None:
+        return None
+    known = {each.name for each in fields(detectors.find(detector.detector).parameters)}
+    said = {"direction": detector.direction, "min_effect": detector.min_effect}
+    return params | {name: value for name, value in said.items() if name in known and value is not None}
