@@ -29,7 +29,7 @@ LENGTH = 1 << 17
 """Values of a simulated stream."""
 OFTEN, SELDOM = 400, 16
 """Alarms on it at the first level at the most, and how many times fewer at the second, about."""
-_STEPS = 25
+_STEPS = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.calibration.profile import HOUR, WEEK, Profile
-from detectors.calibration.result import Kind
+from detectors.calibration.result import Kind, Uncalibrated
 from detectors.calibration.season import Season, season_of
 from detectors.detector import Float64Array, Int64Array
 
@@ -48,13 +48,15 @@ def for_level(values: Float64Array, stamps: Int64Array | None, kind: Kind, unit_
         busiest = mean + float(np.convolve(around, np.ones(6) / 6.0, "valid").max())
         profile = Profile(season.profile, np.ones(1))
         return Preparation(profile, True, season.parameters, min(max(busiest, mean), 1.0 - 0.5 / len(values)))
+    if not values.min() < values.max():
+        raise Uncalibrated("the reference does not vary")
     location, scale, parameters = _hours(values, stamps, season)
     even = Profile(location, scale).apply(values, stamps)
     mean, reach = float(even.mean()), LIMIT * float(even.std())
     low, high = mean - reach, mean + reach
     unit = max(min(high, float(even.max())) - max(low, float(even.min())), 1e-300) if unit_range else 1.0
-    if not reach > 0 or not np.isfinite([low / unit, high / unit]).all():
-        return Preparation(None)
+    if not reach > 1e-100:
+        raise Uncalibrated("the reference hardly varies")
     profile = Profile(location, scale * unit, low / unit, high / unit)
     return Preparation(profile, len(location) > 1, parameters, limits=(profile.low, profile.high))
 

@@ -311,6 +311,33 @@ def test_bets_on_independence_are_refused_where_there_is_none() -> None:
             detectors.calibrate(name, values, rate=1 / 60)
 
 
+ODD: dict[str, Array] = {
+    "huge": np.random.default_rng(1).normal(size=500) * 1e307,
+    "denormal": np.random.default_rng(2).integers(5, size=500) * 5e-324,
+    "constant": np.full(500, 3.7),
+    "spike": np.concatenate([[1e6], np.zeros(499)]),
+    "trend": np.arange(500.0),
+    "alternating": np.tile([0.0, 1.0], 250),
+    "holes": np.where(np.random.default_rng(3).random(500) < 0.5, np.nan, np.random.default_rng(4).normal(size=500)),
+    "offset": 1e9 + np.random.default_rng(5).normal(size=500) * 1e-3,
+    "few": np.arange(20.0),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_references_give_a_promise_or_a_reason(odd: str) -> None:
+    slow = {*SIMULATED, "wasserstein", "kswin"} if odd not in ("holes", "spike") else set()
+    for name in sorted(set(detectors.catalog()) - slow):
+        try:
+            kind = "categories" if name == "chi_squared" else "numeric"
+            found = detectors.calibrate(name, ODD[odd], rate=1 / 600, timestamps=minutes(500) * 10, kind=kind)
+            assert np.isfinite([found.expected_per_30d, found.at_most_per_30d, found.shift]).all()
+        except detectors.Uncalibrated as problem:
+            assert len(str(problem)) > 20
+        except detectors.ParameterError as problem:
+            assert "there is no calibration for" in str(problem)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
