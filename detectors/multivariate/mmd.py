@@ -94,7 +94,8 @@ class MMD(Rows):
     one row out, in whole steps of 2^-30, hence exactly. A row for a row moves the distance by at most 2 / window, so
     it is looked at only when it could have passed the threshold: no look that could alarm is left out. There is no test
     before the window is full; an alarm empties it. A feature that does not vary in the reference is taken in its own
-    unit, all others in deviations from the reference's mean.
+    unit, all others in deviations from the reference's mean. The wider the bandwidth, the more a shift counts; details
+    of a shape that are finer than it are not seen.
 
     Memory: 8 bytes × (features × (window + waves) + 8 × waves).
 
