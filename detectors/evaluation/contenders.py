@@ -15,7 +15,7 @@ import numpy as np
 
 import detectors
 from detectors.catalogue import find
-from detectors.detector import Float64Array, Int64Array
+from detectors.detector import Detector, Float64Array, Int64Array
 from detectors.evaluation.measure import Trial
 from detectors.evaluation.series import Family, Kind
 
@@ -38,8 +38,9 @@ Fit = Callable[[Float64Array, Family], dict[str, Any]]
 class Contender:
     """A detector of the catalogue. `knob`: (parameter, loosest, strictest), turned in equal ratios. `scaled`: the
     knob is in units of the values. `told`: what a user must say beside what is in the reference. `fixed`: parameters
-    beside the knob. `window`: another one than it comes with. `river`: whether it is the twin of river's. `weight`: by
-    how much less it is tried, for it is slow."""
+    beside the knob. `window`: another one than it comes with. `fitted`: whether it holds a model of the reference, and
+    finds its own threshold for a run length. `river`: whether it is the twin of river's. `weight`: by how much less it
+    is tried, for it is slow."""
 
     name: str
     takes: frozenset[Kind]
@@ -48,6 +49,7 @@ class Contender:
     told: Fit = field(default=lambda reference, family: {})
     fixed: Fit = field(default=lambda reference, family: {})
     window: int | None = None
+    fitted: bool = False
     river: bool = False
     weight: int = 1
 
@@ -101,8 +103,10 @@ CONTENDERS: tuple[Contender, ...] = (
         fixed=lambda reference, family: {"warning_threshold": 0.1},
     ),
     Contender("eddm", BINARY, ("beta", 0.999, 0.01), river=True, fixed=lambda reference, family: {"alpha": 1.0}),
+    Contender("domain_classifier", ROWS, ("threshold", 10.0, 1e12), fitted=True, weight=2),
     Contender("ewma", NUMBERS, ("limit", 0.5, 100.0), fixed=lambda reference, family: {"smoothing": 0.05}),
     Contender("focus", NUMBERS, ("threshold", 0.5, 1e4), told=_exponential),
+    Contender("half_space_trees", ROWS, ("threshold", 0.11, 0.999), fitted=True, weight=2),
     Contender(
         "hddm_a", SHARES, ("drift_confidence", 0.9, 1e-30), river=True,
         fixed=lambda reference, family: {"warning_confidence": 1.0},
@@ -111,8 +115,11 @@ CONTENDERS: tuple[Contender, ...] = (
         "hddm_w", SHARES, ("drift_confidence", 0.9, 1e-30), river=True,
         fixed=lambda reference, family: {"warning_confidence": 1.0},
     ),
+    Contender("isolation_forest", ROWS, ("threshold", 0.11, 0.999), fitted=True, weight=2),
     Contender("jensen_shannon", ALL, ("threshold", 0.01, 0.999), told=_cells),
     Contender("kswin", NUMBERS, ("alpha", 0.5, 1e-15), river=True, weight=4),
+    Contender("mmd", ROWS, ("threshold", 0.02, 1.999), fitted=True, weight=2),
+    Contender("one_class_svm", ROWS, ("threshold", 0.11, 0.999), fitted=True, weight=2),
     Contender(
         "page_hinkley", NUMBERS, ("threshold", 0.5, 1e4), scaled=True, river=True,
         fixed=lambda reference, family: {"delta": 0.25 * _spread(reference), "alpha": 1.0},
@@ -158,10 +165,15 @@ def with_defaults(contender: Contender, family: Family, reference: Float64Array)
     return Trial(detectors.build(contender.name, **told(contender, family, reference)), primed=False)
 
 
-def with_knob(contender: Contender, family: Family, reference: Float64Array, turn: float) -> Trial:
-    """With its knob at `turn`, between 0 (loosest) and 1 (strictest), primed with the reference."""
+def with_knob(
+    contender: Contender, family: Family, reference: Float64Array, turn: float, fitted: Detector | None = None
+) -> Trial:
+    """With its knob at `turn`, between 0 (loosest) and 1 (strictest), primed with the reference. `fitted`: one that has
+    been fitted to this reference before."""
     knob, loosest, strictest = contender.knob
     value = loosest * (strictest / loosest) ** turn * (_spread(reference) if contender.scaled else 1.0)
+    if fitted is not None:
+        return Trial(fitted.retuned(**{knob: value}), primed=True)
     params = told(contender, family, reference) | contender.fixed(reference, family) | _sides(contender, family)
     detector = detectors.build(contender.name, **(params | {knob: value}))
     detector.prime(reference)
@@ -178,6 +190,12 @@ def _kind(contender: Contender, family: Family) -> detectors.Kind:
 def with_calibration(contender: Contender, family: Family, reference: Float64Array, every: int) -> Trial:
     """From a budget of one false alarm in `every` values, a value a minute. Raises Uncalibrated where the promise
     cannot be kept, ParameterError where there is no calibration."""
+    if contender.fitted:
+        kind: Any = find(contender.name)
+        return Trial(
+            detectors.build(contender.name, reference=reference, threshold=kind.threshold_for(reference, float(every))),
+            primed=True,
+        )
     found = detectors.calibrate(
         contender.name,
         reference,

@@ -21,13 +21,13 @@ _ROLE: dict[Role, str] = {
 
 
 def uneven(rate: Rate, every: int) -> bool:
-    """Whether a rate is not the wanted one, by more than chance (three deviations of the count) and a quarter."""
+    """Whether a rate is not the wanted one, by more than chance (three deviations of the count) and a factor of two."""
     expected = rate.values / every
-    return abs(rate.alarms - expected) > max(3.0 * sqrt(expected), 0.25 * expected)
+    return abs(rate.alarms - expected) > 3.0 * sqrt(expected) and not 0.5 <= rate.alarms / expected <= 2.0
 
 
 def noisy(rate: Rate | None, every: int) -> bool:
-    """Whether a rate is over the wanted one by more than chance: delays at it prove nothing."""
+    """Whether a rate is that much over the wanted one: delays at it prove nothing."""
     return rate is None or (uneven(rate, every) and rate.alarms * every > rate.values)
 
 
@@ -108,11 +108,12 @@ Delays are values from the change to the first alarm; where there was none withi
 in mean and p90. A blind detector alarms by chance too: its share missed is exp(-horizon × rate).
 
 *Equal rate*: thresholds turned by simulation to {budget} false alarms in a million values, and verified on fresh
-streams: what came of it is in the column. † marks a rate that is another by more than chance: where values are
-discrete, or a detector tests only now and then, not every rate can be had. *From a budget*: `calibrate` with {budget}
-in a million. *As it comes*: its own defaults; where these alarm all the time, a short delay is worth nothing. In bold
-the shortest mean delay at the equal rate. *log L / information*, where it is known: no detector with L values between
-false alarms, knowing all of both distributions, has a mean delay much under it (Lorden 1971).
+streams: what came of it is in the column. † marks a rate that is another by more than chance and a factor of two (two is
+worth 7 % of a delay): where values are discrete, or a detector tests only now and then, not every rate can be had. *From
+a budget*: `calibrate` with {budget} in a million. *As it comes*: its own defaults; where these alarm all the time, a
+short delay is worth nothing. In bold the shortest mean delay at the equal rate. *log L / information*, where it is known:
+no detector with L values between false alarms, knowing all of both distributions, has a mean delay much under it (Lorden
+1971).
 """
     ]
     for family in families:

@@ -68,7 +68,7 @@ def _maps(
             axis.set_yticks(range(len(names)), names)
         figure.colorbar(colours, ax=list(axes), label=what)
 
-    _save(draw, (3 + 0.24 * len(columns) * len(grids), 2.5 + 0.2 * len(names)), path)
+    _save(draw, (max(8.0, 3 + 0.24 * len(columns) * len(grids)), 4 + 0.2 * len(names)), path)
 
 
 def curves(families: Sequence[Family], found: Found, every: int, path: Path) -> None:

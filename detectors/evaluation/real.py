@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from detectors.detector import Float64Array
-from detectors.evaluation.series import Change, Family, drawn, in_order
+from detectors.evaluation.series import Change, Family, drawn, in_order, mixed
 
 
 def _pair(name: str, before: Float64Array, after: Float64Array, change: str, **more: Any) -> Family:
@@ -121,6 +121,15 @@ def _shuttle() -> Family:
     return _pair("shuttle: third sensor", before, after, "normal to anomalies")
 
 
+def _shuttle_rows() -> Family:
+    from river.datasets import Shuttle
+
+    data = [([float(value) for value in x.values()], y) for x, y in Shuttle()]
+    before, after = (drawn(np.array([row for row, y in data if y == anomaly])) for anomaly in (0, 1))
+    change = Change("one row in ten an anomaly", "abrupt", mixed(before, after, 0.1))
+    return Family("shuttle: rows of nine sensors", "rows", "rows", before, (change,), reference=2_000)
+
+
 def _polls() -> Family:
     """Daily approval of a president: values that depend on those before them, in order; a low year, then the next."""
     from river.datasets import TrumpApproval
@@ -140,6 +149,7 @@ _MADE_BY: dict[str, Callable[[], Family]] = {
     "image segments: saturation": _segments,
     "solar flares: class of the region": _flares,
     "shuttle: third sensor": _shuttle,
+    "shuttle: rows of nine sensors": _shuttle_rows,
     "approval polls, in order": _polls,
 }
 REAL = tuple(_MADE_BY)

@@ -46,12 +46,12 @@ def _front(every: Sequence[Family], found: Found, seed: int, scale: Scale) -> st
 - [Delays on real values](real.md): data sets that ship inside river and scikit-learn, regimes spliced openly.
 
 ## Who finds changes soonest
-*changes*: how many the detector is for, and can be set to the equal rate on. *delay*: its mean delay over the shortest
-of all at the equal rate of {1e6 / scale.every:.0f} false alarms in a million values, the geometric mean over the
-changes; *worst*: the largest such ratio. *missed*: trials without an alarm within the horizon. *from a budget*:
-calibrated from a reference to the same number, and with the least effect that matters by default; *refused*: references
-from which the promise could not be made; *false alarms* are in a million values: the worst of the series and, as it
-comes, the median. Those for fewer changes stand below: their ratios are over fewer.
+*changes*: how many the detector is for. *delay*: its mean delay over the shortest of all at the equal rate of
+{1e6 / scale.every:.0f} false alarms in a million values, the geometric mean over the changes; *worst*: the largest such
+ratio. Where it cannot be set to so low a rate, the horizon stands for the delay. *missed*: trials without an alarm
+within the horizon. *from a budget*: calibrated from a reference to the same number, and with the least effect that
+matters by default; *refused*: references from which the promise could not be made, which are left out of the delay.
+*false alarms* are in a million values: the worst of the series and, as it comes, the median.
 
 {summary(every, found, scale.every)}
 ![Delays over the shortest](delays.svg)

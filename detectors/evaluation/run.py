@@ -15,7 +15,8 @@ from zlib import crc32
 import numpy as np
 
 from detectors.calibration import Uncalibrated
-from detectors.detector import Float64Array, ParameterError
+from detectors.catalogue import build
+from detectors.detector import Detector, Float64Array, ParameterError
 from detectors.evaluation.contenders import Contender, entrants, with_calibration, with_defaults, with_knob
 from detectors.evaluation.made import SYNTHETIC
 from detectors.evaluation.measure import Delays, Rate, Trial, turn_for
@@ -44,7 +45,7 @@ class Scale:
     families: frozenset[str] | None = None
 
 
-FULL = Scale(references=8, values=200_000, trials=25, every=20_000)
+FULL = Scale(references=8, values=120_000, trials=20, every=20_000)
 QUICK = Scale(
     references=2, values=5_000, trials=3, every=1_000,
     families=frozenset(
@@ -125,6 +126,7 @@ class Bench:
         self._trials = max(scale.trials // contender.weight, min(scale.trials, _FEWEST))
         self._references = [self._sample(_REFERENCE, k, family.reference, 0) for k in range(scale.references)]
         self._streams: dict[int, list[Float64Array]] = {}
+        self._fitted: dict[int, Detector] = {}
 
     def _random(self, purpose: int, k: int, more: int = 0) -> np.random.Generator:
         return np.random.default_rng([self._seed, crc32(self._family.name.encode()), purpose, k, more])
@@ -164,16 +166,18 @@ class Bench:
         def rate(turn: float, share: float) -> Rate:
             size = int(share * self._values)
             total, limit = Rate(0, 0), 10 * size // self._scale.every + 20
-            for reference, values in zip(self._references, self._healthy(_TUNING), strict=True):
-                total += _measured(self._turned(reference, turn), values[:size], self._family.reference, limit)
+            for k, values in enumerate(self._healthy(_TUNING)):
+                total += _measured(self._turned(k, turn), values[:size], self._family.reference, limit)
             return total
 
         turn = turn_for(rate, 1.0 / self._scale.every)
-        trials = {k: self._turned(reference, turn) for k, reference in enumerate(self._references)}
+        trials = {k: self._turned(k, turn) for k in range(self._scale.references)}
         return self._outcome("equal", trials)
 
-    def _turned(self, reference: Float64Array, turn: float) -> Trial:
-        return with_knob(self._contender, self._family, reference, turn)
+    def _turned(self, k: int, turn: float) -> Trial:
+        if self._contender.fitted and k not in self._fitted:
+            self._fitted[k] = build(self._contender.name, reference=self._references[k])
+        return with_knob(self._contender, self._family, self._references[k], turn, self._fitted.get(k))
 
     def _outcome(self, setting: Setting, trials: dict[int, Trial], reason: str | None = None) -> Outcome:
         name, who = self._family.name, self._contender.label

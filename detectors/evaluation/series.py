@@ -147,6 +147,18 @@ def in_order(pool: Float64Array, stretch: int) -> Sampler:
     return sample
 
 
+def mixed(before: Sampler, after: Sampler, share: float) -> Sampler:
+    """Values of `before`, a share of them replaced by ones of `after`."""
+
+    def sample(rng: np.random.Generator, start: int, size: int) -> Float64Array:
+        values = before(rng, start, size)
+        some = np.flatnonzero(rng.random(size) < share)
+        values[some] = after(rng, start, len(some))
+        return values
+
+    return sample
+
+
 def gradual(before: Sampler, after: Sampler, over: int) -> Sampler:
     """The share of values that come from `after` rises from none to all over so many values."""
 

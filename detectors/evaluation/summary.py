@@ -20,7 +20,7 @@ _HEAD = (
 
 
 def summary(families: Sequence[Family], found: Found, every: int) -> str:
-    """A table for each role; those that take the most of its changes first, then by delay."""
+    """A table for each role, the soonest first."""
     names = sorted({name for _, name, _ in found})
     parts = []
     for role in ROLES:
@@ -36,14 +36,13 @@ def summary(families: Sequence[Family], found: Found, every: int) -> str:
 
 def _standing(
     name: str, families: Sequence[Family], found: Found, every: int
-) -> tuple[tuple[int, float, str], list[str]] | None:
+) -> tuple[tuple[float, str], list[str]] | None:
     """(what to sort by, the row) of a detector; None where it takes none of the families."""
     taken = [f for f in families if (f.name, name, "equal") in found]
-    held = [f for f in taken if not noisy(found[f.name, name, "equal"].rate, every)]
-    if not held:
+    if not taken:
         return None
-    changes = sum(len(f.changes) for f in held)
-    equal = _delays(name, held, "equal", found, every)
+    changes = sum(len(f.changes) for f in taken)
+    equal = _delays(name, taken, "equal", found, every)
     row = [label(name), str(changes), equal.price(), f"× {number(max(equal.prices))}", percent(equal.missed)]
     promised = [found[f.name, name, "calibrated"] for f in taken]
     if any(o.rate is not None or o.refused for o in promised):
@@ -56,7 +55,7 @@ def _standing(
     bare = _delays(name, taken, "defaults", found, every)
     rates = sorted(o.rate.per_million for o in comes if o.rate is not None)
     row += [bare.price(), percent(bare.missed), number(rates[len(rates) // 2]), _worst(comes)]
-    return (-changes, geometric(equal.prices), name), row
+    return (geometric(equal.prices), name), row
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +73,12 @@ def _delays(name: str, families: Sequence[Family], setting: Setting, found: Foun
     prices, missed = [], []
     for family in families:
         outcome = found[family.name, name, setting]
+        hopeless = setting == "equal" and noisy(outcome.rate, every)
         for change in family.changes if outcome.rate is not None else ():
             delays = outcome.delays[change.name]
-            prices.append(delays.mean / best_delay(family, change, found, every))
-            missed.append(delays.missed)
+            mean = family.horizon if hopeless else delays.mean
+            prices.append(mean / best_delay(family, change, found, every))
+            missed.append(1.0 if hopeless else delays.missed)
     return _Delays(prices, missed)
 
 
