@@ -28,7 +28,10 @@ def as_rows(rows: npt.ArrayLike | Sequence[Row], features: int | None = None) ->
     """
     if isinstance(rows, (list, tuple)) and features is not None:
         rows = [[None] * features if row is None else row for row in rows] or np.zeros((0, features))
-    array = np.ascontiguousarray(rows, dtype=np.float64)
+    try:
+        array = np.ascontiguousarray(rows, dtype=np.float64)
+    except (TypeError, ValueError) as problem:
+        raise ValueError(f"a detector of rows takes rows of equally many features, all numbers: {problem}") from problem
     if array.ndim != 2 or (features is not None and array.shape[1] != features):
         wanted = "features" if features is None else f"{features} features"
         raise ValueError(f"a detector of rows takes an array of rows × {wanted}, not of shape {array.shape}")
@@ -49,10 +52,17 @@ def reference_rows(reference: npt.ArrayLike, least: int) -> Float64Array:
 
 
 def scaling(reference: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """(mean, standard deviation) of each feature; 1 for the deviation of one that does not vary."""
-    deviation = reference.std(axis=0)
-    varies = deviation > 1e-12 * np.abs(reference).max(axis=0)
-    return reference.mean(axis=0), np.where(varies & (deviation > 1e-290), deviation, 1.0)
+    """(mean, standard deviation) of each feature, its outermost hundredths held in so that a heavy tail does not
+    flatten the rest, unless nothing else varies; 1 for the deviation of a feature that does not vary."""
+    inner = np.clip(reference, *np.quantile(reference, [0.01, 0.99], axis=0))
+    inner = np.where(_varies(inner), inner, reference)
+    return inner.mean(axis=0), np.where(_varies(inner), inner.std(axis=0), 1.0)
+
+
+def _varies(rows: Float64Array) -> npt.NDArray[np.bool_]:
+    """Whether each feature varies by more than rounding would make it."""
+    varies: npt.NDArray[np.bool_] = rows.std(axis=0) > np.maximum(1e-12 * np.abs(rows).max(axis=0), 1e-290)
+    return varies
 
 
 def standardized(rows: Float64Array, center: Float64Array, scale: Float64Array) -> Float64Array:

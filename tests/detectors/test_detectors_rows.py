@@ -181,6 +181,9 @@ def test_rows_of_another_size_are_refused_with_a_sentence(name: str) -> None:
     for wrong in ([1.0, 2.0, 3.0], np.zeros((4, 2)), np.zeros((0, 2))):
         with pytest.raises(ValueError, match="an array of rows × 3 features"):
             detector.update_many(wrong)
+    for wrong in ([[1.0], [1.0, 2.0, 3.0]], [["a", "b", "c"]]):
+        with pytest.raises(ValueError, match="rows of equally many features, all numbers"):
+            detector.update_many(wrong)
     assert detector.update_many([]).tolist() == []
     assert detector.update_many(np.zeros((0, 3))).tolist() == []
     assert detector.seen == detector.ignored == 0
@@ -196,6 +199,25 @@ def test_units_and_the_order_in_memory_do_not_matter(name: str) -> None:
     found = plain.update_many(rows).tolist()
     assert len(found) >= 1
     assert other.update_many(np.asfortranarray(rows * units + zero)).tolist() == found
+
+
+@pytest.mark.parametrize("name", ["mmd", "domain_classifier"])
+def test_a_heavy_tail_does_not_hide_a_shift_of_the_rest(name: str) -> None:
+    rng = np.random.default_rng(3)
+    reference = rng.standard_cauchy((2000, 3))
+    kind: Any = detectors.find(name)
+    detector = detectors.build(name, reference=reference, threshold=kind.threshold_for(reference, 1e5))
+    assert detector.update_many(rng.standard_cauchy((1000, 3))).tolist() == []
+    assert 0 <= detector.feed(rng.standard_cauchy((300, 3)) + 2.0) < 200
+
+
+def test_a_feature_that_seldom_or_never_varies_has_a_scale_too() -> None:
+    rng = np.random.default_rng(3)
+    reference = np.stack([np.full(1000, 0.1), (rng.random(1000) < 0.005) * 1.0, rng.normal(size=1000)], axis=1)
+    params: Any = detectors.find("mmd").parameters(reference=reference)
+    assert params.scale[0] == 1.0
+    assert params.scale[1] == pytest.approx(reference[:, 1].std())
+    assert 0.9 < params.scale[2] < 1.1
 
 
 @pytest.mark.parametrize("name", NAMES)
