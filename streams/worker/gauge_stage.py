@@ -12,11 +12,15 @@ from streams.log import Committed
 from streams.records import Moment, OutputRecord, RecordBatch, TopicPartition
 from streams.worker.births import birth_record, read_birth
 from streams.worker.errors import Misfit, StateLost
-from streams.worker.restore import bounds, keyed_records, read_range, readable_state
+from streams.worker.restore import bounds, keyed_records, newest, read_range, readable_state
 from streams.worker.stage import Figures, GaugeCore, Library, MaybeOffsets, StageTask, Turn
 
 _MAX_RECORDS = 128
 """Messages hold up to 512 KiB of rows each."""
+_PUBLISHED = b"published"
+"""Key of the records, on the snapshots topic, that say up to which offset of the outcomes events were published. Each
+commit that publishes writes one, so that a group whose offset has expired does not say again what it said after the
+snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class GaugeStage:
             birth = read_birth(place, self.name, task, library)
             if birth is None and said is None:
                 record = birth_record(place, self.name, task, self._topics.partitions, {source: low})
-                return GaugeStageTask(task, core, source, low, commit=0, birth=record)
+                return GaugeStageTask(task, core, source, low, place, commit=0, birth=record)
             if birth is None or said is None:
                 raise StateLost(
                     f"gauge task {task} has run before, but neither a snapshot on {place.topic}/{place.partition} nor "
@@ -82,7 +86,7 @@ class GaugeStage:
                     "kafka.application_id"
                 )
             cut = birth.start[f"{source.topic}/{source.partition}"]
-        offset = cut if said is None else said.offset
+        offset = max(cut, _published(place, library)) if said is None else said.offset
         if offset < cut:
             raise StateLost(
                 f"the group's offset of {source.topic}/{source.partition} is {offset}, before the snapshot's {cut}: "
@@ -92,7 +96,13 @@ class GaugeStage:
             for batch in batches:
                 core.apply(batch)
         mark = msgspec.json.decode(said.metadata, type=_Mark) if said is not None and said.metadata else _Mark(0)
-        return GaugeStageTask(task, core, source, offset, commit=mark.commit + 1, birth=None)
+        return GaugeStageTask(task, core, source, offset, place, commit=mark.commit + 1, birth=None)
+
+
+def _published(place: TopicPartition, library: Library) -> int:
+    """Up to which offset events were published, for a group whose offsets have expired; 0 where none were."""
+    told = newest(place, _PUBLISHED, library)
+    return 0 if told is None else int(msgspec.json.decode(told, type=int))
 
 
 class GaugeStageTask:
@@ -104,6 +114,7 @@ class GaugeStageTask:
         core: GaugeCore,
         source: TopicPartition,
         position: int,
+        place: TopicPartition,
         *,
         commit: int,
         birth: OutputRecord | None,
@@ -113,6 +124,7 @@ class GaugeStageTask:
         self._core = core
         self._source = source
         self._position = position
+        self._place = place
         self._commit = commit
         self._birth = birth
         self._watermark: int | None = None
@@ -142,6 +154,9 @@ class GaugeStageTask:
             self._watermark = step.watermark
             self._unsaved = True
         self._position = ends.get(self._source, self._position)
+        if any(record.topic != self._place.topic for record in outputs):
+            told = msgspec.json.encode(self._position)
+            outputs.append(OutputRecord(self._place.topic, _PUBLISHED, told, self._place.partition))
         if self._core.snapshot_due():
             outputs += self._snapshot()
         return self._turn(outputs, counters)

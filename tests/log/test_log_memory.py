@@ -127,6 +127,7 @@ def test_a_hook_sees_every_step_before_and_after_it_takes_effect() -> None:
     seen: list[str] = []
     cluster.log.faults.hook = lambda step, when: seen.append(f"{when} {step}")
     transaction(producer, member, 1)
+    assert seen.pop(-2) == "before marker"  # between that of the partition and that of the group
     steps = ["begin", "produce", "send_offsets", "commit"]
     assert seen == [f"{when} {step}" for step in steps for when in ("before", "after")]
 

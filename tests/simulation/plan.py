@@ -132,7 +132,7 @@ def draw_plan(seed: int) -> Plan:
         # Tight: what is held expires in the middle of the history, and no partition is ever left out for silence, so
         # that nothing is read too late. Wide: partitions fall silent and are left out, and nothing expires meanwhile.
         grace=25 * MINUTE if tight else 6 * HOUR,
-        idle_after=400 * 24 * HOUR if tight else draw.choice((5, 30)) * SECOND,
+        idle_after=400 * 24 * HOUR if tight else draw.choice((30, 60)) * SECOND,
         max_skew=draw.choice((10 * MINUTE, HOUR)),
         commit_interval=draw.choice((200, 500, 1_000, 2_000)),
         snapshot_every=draw.choice((2, 5, 10)) * SECOND,
@@ -154,7 +154,7 @@ def _crew(draw: random.Random) -> Iterator[Member]:
                 name,
                 stage,
                 name if static else None,
-                skew=draw.randrange(-90, 90) * SECOND,
+                skew=draw.choice((0, 0, 700, -3_000, 3_000)),
                 rate=draw.choice((1.0, 1.0, 0.99, 1.01)),
                 slow=draw.choice((1.0, 2.0, 6.0)),
                 from_start=number < starting,
@@ -180,7 +180,7 @@ class _Drawn(Traffic):
         for _ in range(self.draw.choice((1, 2, 2, 3))):
             known = first.timestamp + self.draw.randrange(HORIZON + 1)
             told = min(known + self._grace, hold) - self.draw.randrange(5_000)
-            if told - self.start > SPAN + 2 * HORIZON:
+            if told - self.start > SPAN + 2 * HORIZON - MINUTE:
                 told = known
             value = None if self.draw.random() < 0.25 else self._truth(first)
             label = Label(first.label_key, None, known, value, self._label_weight(first))

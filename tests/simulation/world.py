@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +20,7 @@ import greenlet
 import structlog
 
 import streams.join.plan as join_plan
+import streams.worker.upkeep as upkeep
 from schemas import Config
 from streams.gauge import GaugeSettings, GaugeTask
 from streams.log import (
@@ -37,8 +38,9 @@ from streams.worker import GaugeStage, GaugeTopics, Telemetry, Worker, WorkerSet
 from streams.worker.process import join_stage
 from streams.worker.stop_at import StopAt
 from tests.integration.application import RULE, Topics, settings
-from tests.integration.traffic import HOUR, Logged, Record, Traffic
+from tests.integration.traffic import HOUR, SPAN, Logged, Record, Traffic
 from tests.simulation.plan import POISON, SECOND, START, Member, Plan, Stage, Trouble
+from tests.simulation.topics import newest_committed, places, read_state
 
 TOPICS = Topics("sim")
 SIZES = (HOUR,)
@@ -130,8 +132,10 @@ class World:
         self._now: Slot | None = None
         self._flaky_until = self._requests = 0
         self._dead: list[Any] = []
+        self._promised: list[tuple[int, Callable[[], None]]] = []
         self._hub = greenlet.getcurrent()
         self.log.faults.hook = self._step
+        self.log.faults.fetch = self._fetch
         self.log.wait = self._wait_in_log
 
     # -- the whole history ---------------------------------------------------------------------------------------
@@ -143,12 +147,16 @@ class World:
                 self._start(slot)
         try:
             with _poison():
-                self._until(lambda: not self._traffic and not self._waiting)
+                self._until(lambda: not self._traffic and not self._waiting and not self._promised)
                 self._settle()
-                for record in self._sentinels():
-                    self._append(record)
-                self._settle()
-                self._until_time(self.log.clock + 6 * SECOND)
+                # First everybody speaks, so that no partition is left out for silence when time makes its leap.
+                for later in (SPAN + HOUR, 24 * HOUR):
+                    for record in Traffic(0, 0, START + later - 24 * HOUR).sentinels():
+                        self._append(record)
+                    self._settle()
+                # The clock of the ticks waits for the slowest of the clocks that it came from.
+                slowest = max(abs(member.skew) for member in self.plan.crew)
+                self._until_time(self.log.clock + 6 * SECOND + 2 * slowest)
                 self._settle()
         finally:
             self._end()
@@ -166,6 +174,7 @@ class World:
         limit = self.log.clock + LONGEST
         inputs = [TopicPartition(topic, number) for topic in self._topics.values()
                   for number in range(self.plan.partitions)]  # fmt: skip
+        self._flaky_until = 0
         self._until(lambda: self._read(self.config.join_group, inputs), limit, "the inputs are committed")
         outcomes = [TopicPartition(self.config.outcomes_topic, n) for n in range(self.plan.outcomes_partitions)]
         ends = {each: self.log.partition(each).end for each in outcomes}
@@ -193,9 +202,6 @@ class World:
                 raise Violation("all_is_read", f"not within {LONGEST // 1000} s: {what}")
             self._once()
 
-    def _sentinels(self) -> list[Record]:
-        return Traffic(0, 0, START).sentinels()
-
     def _append(self, record: Record) -> None:
         place, offset = self.log.append(
             self._topics[record.topic], record.value, key=record.key, timestamp=record.timestamp
@@ -213,6 +219,7 @@ class World:
             self._go_on(self._draw.choice(ready))
             return
         times = [each for slot in self._slots.values() for each in (slot.until, slot.returns) if each is not None]
+        times += [at for at, _ in self._promised]
         times += [START + each[-1].at for each in (self._waiting, self._traffic) if each]
         self.log.advance(max(1, min(times, default=clock + SECOND) - clock))
 
@@ -222,7 +229,10 @@ class World:
             self._append(self._traffic.pop().record)
         while self._waiting and START + self._waiting[-1].at <= clock:
             self._trouble(self._waiting.pop())
-        for slot in self._slots.values():
+        for promise in [each for each in self._promised if each[0] <= clock]:
+            self._promised.remove(promise)
+            promise[1]()
+        for slot in list(self._slots.values()):
             if slot.returns is not None and slot.returns <= clock:
                 slot.returns = None
                 self._start(slot)
@@ -256,8 +266,8 @@ class World:
             return
         if (step, when) == ("commit", "after"):
             self.steps.append(slot.member.name)
+            self.log.faults.offsets_first = self._draw.random() < 0.5
             self._committed(self)
-            self._now = slot
         if step != "produce" or self._draw.random() < 0.2:
             self.give_way(self._draw.choice((0, 0, 1, 3)))
         self._strike(slot, step, when)
@@ -367,12 +377,87 @@ class World:
             slot.worker.stop()
 
     def _flaky(self, trouble: Trouble) -> None:
+        """Every third request of anybody is refused for a while."""
         self._flaky_until = self.log.clock + trouble.lasting
+
+    def _rebalance(self, trouble: Trouble) -> None:
+        """The group starts anew although nobody came or went."""
+        self.log.group(self._group(trouble.who)).topics_changed()
+
+    def _late_produce(self, trouble: Trouble) -> None:
+        self.log.faults.linger = True
+        self._later(trouble.lasting, lambda: setattr(self.log.faults, "linger", False))
+
+    def _outage(self, trouble: Trouble) -> None:
+        assert trouble.place is not None
+        topic, number = trouble.place
+        own = {"outcomes": self.config.outcomes_topic, "journal": self.config.journal_topic,
+               "snapshots": self.config.snapshots_topic}  # fmt: skip
+        place = TopicPartition(
+            own.get(topic, TOPICS[topic]), number % self.log.partition_count(own.get(topic, TOPICS[topic]))
+        )
+        self.log.faults.down.add(place)
+        self._later(trouble.lasting, lambda: self.log.faults.down.discard(place))
+
+    def _twin(self, trouble: Trouble) -> None:
+        """A newer worker of the same name starts while the older one is alive."""
+        slot = self._slots[trouble.who]
+        if slot.member.instance is None or slot.run is None:
+            return
+        name = f"{trouble.who}+{slot.lives}"
+        self.twins |= {each for each, other in self._slots.items() if other.member.instance == slot.member.instance}
+        self.twins.add(name)
+        self._slots[name] = Slot(replace(slot.member, name=name, skew=-slot.member.skew))
+        self._start(self._slots[name])
+
+    def _downtime(self, trouble: Trouble) -> None:
+        """Everybody dies at once, and is back after a while; with luck the groups' offsets have expired by then."""
+        for slot in self._slots.values():
+            if slot.run is not None:
+                self._die(slot, trouble.lasting)
+        if trouble.error:
+            self._later(trouble.lasting - SECOND, self._expire_offsets)
+
+    def _expire_offsets(self) -> None:
+        heads = [newest_committed(self.log, place, b"head") for place in places(self.log, self.config.snapshots_topic)]
+        for group in (self.config.join_group, self.config.gauge_group):
+            if group == self.config.gauge_group and None in heads:
+                continue  # begun, and no snapshot yet: refused, by contract
+            if not self.log.group(group).members and not self.log.transactions.ending:
+                self.log.expire_offsets(group)
+
+    def _retention(self, trouble: Trouble) -> None:
+        """What has been read of the inputs, and what snapshots cover of the outcomes, is deleted."""
+        for place, committed in self.log.group(self.config.join_group).offsets.items():
+            if place.topic in self._topics.values():
+                self.log.expire_before(place, committed.offset)
+        for place in places(self.log, self.config.snapshots_topic):
+            head = newest_committed(self.log, place, b"head")
+            if head is not None and head.value is not None:
+                cut = read_state(b"SGHD", head.value)["offset"]
+                self.log.expire_before(TopicPartition(self.config.outcomes_topic, place.partition), cut)
+
+    def _compaction(self, trouble: Trouble) -> None:
+        """The cleaner goes over the snapshots, the last few records aside."""
+        for place in places(self.log, self.config.snapshots_topic):
+            self.log.compact(place, self.log.partition(place).end - self._draw.choice((0, 1, 5)))
+
+    def _later(self, ms: int, act: Callable[[], None]) -> None:
+        self._promised.append((self.log.clock + ms, act))
+
+    def _group(self, who: str) -> str:
+        return self.config.join_group if who.startswith("join") else self.config.gauge_group
+
+    def _fetch(self, turns: Sequence[TopicPartition]) -> list[tuple[TopicPartition, int]]:
+        """Partitions answer in any order, not all of them, and with as much as they like."""
+        found = [(each, self._draw.choice((1, 3, 20, 1_000))) for each in turns if self._draw.random() < 0.8]
+        self._draw.shuffle(found)
+        return found
 
 
 @contextmanager
 def _poison() -> Iterator[None]:
-    """Records of the poisonous value raise in the plan of the join; and nobody writes a log meanwhile."""
+    """Records of the poisonous value raise in the plan of the join; journals are trimmed often; nobody writes a log."""
     whole = join_plan.words_of
 
     def raises(numbers: Any, texts: Any) -> Any:
@@ -383,7 +468,7 @@ def _poison() -> Iterator[None]:
     before = structlog.get_config()["wrapper_class"]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        with mock.patch.object(join_plan, "words_of", raises):
+        with mock.patch.object(join_plan, "words_of", raises), mock.patch.object(upkeep, "_TRIM_EVERY", 4.0):
             yield
     finally:
         structlog.configure(wrapper_class=before)

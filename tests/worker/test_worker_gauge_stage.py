@@ -69,6 +69,22 @@ def test_a_worker_told_to_stop_leaves_a_snapshot_at_its_last_offset() -> None:
     settle(rig, rig.gauge(), 6)
 
 
+def test_what_was_published_after_the_snapshot_is_not_said_again_when_the_offsets_of_the_group_have_expired() -> None:
+    rig = Rig()
+    worker = rig.gauge()
+    for start in range(0, 12, 3):  # a snapshot behind the sixth, say, and some more published after it
+        fill(rig.log, 3, start)
+        settle(rig, worker, start + 3)
+    fill(rig.log, 2, 12)
+    settle(rig, worker, 14)
+    worker.consumer.suspend()  # killed: nothing is written any more
+    rig.log.advance(20_000)
+    del rig.log.group("app-gauge").offsets[TopicPartition("app-outcomes", 0)]
+    fill(rig.log, 2, 14)
+    settle(rig, rig.gauge(), 16)
+    assert rig.gauges[-2].replayed > 2
+
+
 def test_a_first_start_before_any_snapshot_is_replayed_from_its_birth() -> None:
     rig = Rig()
     worker = rig.gauge()

@@ -174,12 +174,13 @@ class MemoryConsumer:
         """Partitions take turns at being first, so that a busy one starves no other."""
         batches: list[RecordBatch] = []
         room = max_records
-        count = len(self._assignment)
-        for i in range(count):
-            partition = self._assignment[(self._turn + i) % count]
+        faults, at = self._log.faults, self._turn % max(len(self._assignment), 1)
+        turns = self._assignment[at:] + self._assignment[:at]
+        answers = [(each, room) for each in turns] if faults.fetch is None else faults.fetch(turns)
+        for partition, most in answers:
             if room <= 0:
                 break
-            if partition in self._paused or partition not in self._positions:
+            if partition in self._paused or partition not in self._positions or partition in faults.down:
                 continue
             stored = self._log.partition(partition)
             start = self._positions[partition]
@@ -189,7 +190,7 @@ class MemoryConsumer:
                     f"{stored.low} to {stored.end}",
                     "_AUTO_OFFSET_RESET",
                 )
-            entries, self._positions[partition] = stored.readable(start, stored.end, room)
+            entries, self._positions[partition] = stored.readable(start, stored.end, min(room, most))
             self._ends[partition] = stored.stable_end
             if entries:
                 batches.append(stored.batch(entries))

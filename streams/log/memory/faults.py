@@ -1,15 +1,18 @@
 """Faults on demand: a named step of the in-memory log fails the next time it is reached.
 
-Steps: init_transactions, begin, produce, send_offsets, commit, abort, poll, committed, read, admin.
+Steps: init_transactions, begin, produce, send_offsets, commit, abort, poll, committed, read, admin; and `marker`,
+between the markers that one transaction writes to its partitions and groups, where nothing can fail.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
+
+from streams.records import TopicPartition
 
 When = Literal["before", "after"]
 STEPS = frozenset(
@@ -40,13 +43,26 @@ class _Fault:
         return self.error(f"planned fault at {step}")
 
 
+Fetch = Callable[[Sequence[TopicPartition]], Iterable[tuple[TopicPartition, int]]]
+
+
 class Faults:
     """What is planned to go wrong. `hook`, where set, is called at each step, before and after it takes effect,
-    and may raise: a crash at a named instruction."""
+    and may raise: a crash at a named instruction.
+
+    `fetch`, where set, says which of a consumer's partitions answer a poll, in which order, and with at most how many
+    records. `down` are partitions without a leader: nothing is read from them or written to them. While `linger` is
+    set, records stay in their producer until it commits; with the producer they are lost. A transaction's offsets are
+    committed after its markers, or before them (`offsets_first`).
+    """
 
     def __init__(self) -> None:
         self._planned: dict[str, list[_Fault]] = defaultdict(list)
         self.hook: Callable[[str, When], None] | None = None
+        self.fetch: Fetch | None = None
+        self.down: set[TopicPartition] = set()
+        self.linger = False
+        self.offsets_first = False
 
     def fail_next(
         self, step: str, error: BaseException | type[BaseException], *, applied: bool = False, skip: int = 0
@@ -74,6 +90,11 @@ class Faults:
             self.hook(step, "after")
         if fault is not None:
             raise fault.make(step)
+
+    def between_markers(self) -> None:
+        """One marker of a transaction is written, the next one not yet."""
+        if self.hook is not None:
+            self.hook("marker", "before")
 
     def _due(self, step: str) -> _Fault | None:
         planned = self._planned[step]

@@ -22,7 +22,9 @@ from streams.records import Headers, OutputRecord, RecordBatch, TopicPartition
 
 SESSION_TIMEOUT_MS = 12_000
 TRANSACTION_TIMEOUT_MS = 8_000
+DELIVERY_TIMEOUT_MS = 5_000
 _READ_CHUNK = 1000
+_OPERATIONS = frozenset({"READ", "WRITE", "CREATE", "DELETE", "DESCRIBE", "DESCRIBE_CONFIGS"})
 
 
 class MemoryLog:
@@ -44,11 +46,14 @@ class MemoryLog:
         self.faults = Faults()
         self.wait: Callable[[int], None] = self.advance
         self._session_timeout = session_timeout
+        self.delivery_timeout = DELIVERY_TIMEOUT_MS
         self._topics: dict[str, list[Partition]] = {}
         self._configs: dict[str, dict[str, str]] = {}
         self._groups: dict[str, Group] = {}
         self._keyless = 0
-        self.transactions = Transactions(transaction_timeout, self.partition, self.group, lambda: self.clock)
+        self.transactions = Transactions(
+            transaction_timeout, self.partition, self.group, lambda: self.clock, self.faults
+        )
 
     # The four clients
 
@@ -115,6 +120,10 @@ class MemoryLog:
         """Retention has deleted everything before `offset`."""
         self.partition(partition).cut(offset)
 
+    def compact(self, partition: TopicPartition, stop: int) -> None:
+        """The log cleaner has been over everything below `stop`; tombstones are old enough to go too."""
+        self.partition(partition).compact(stop)
+
     def expire_offsets(self, group_id: str) -> None:
         """The group was empty for too long: its committed offsets are gone."""
         self.group(group_id).offsets.clear()
@@ -168,6 +177,14 @@ class MemoryLog:
         self._keyless += 1
         return TopicPartition(record.topic, self._keyless % count)
 
+    def await_leader(self, partition: TopicPartition, timeout: int, error: type[LogError]) -> None:
+        """Wait while the partition is down; raises `error` where that takes longer than `timeout` ms."""
+        until = self.clock + timeout
+        while partition in self.faults.down:
+            if self.clock >= until:
+                raise error(f"{partition.topic}/{partition.partition} has no leader", "_MSG_TIMED_OUT")
+            self.wait(100)
+
     def describe(self, topic: str) -> TopicInfo | None:
         """As the broker would."""
         if topic not in self._topics:
@@ -188,6 +205,7 @@ class MemoryReader:
 
     def bounds(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
         with self._log.faults.around("read"):
+            self._log.await_leader(partition, int(timeout * 1000), Unreachable)
             stored = self._log.partition(partition)
             return stored.low, stored.stable_end
 
@@ -196,6 +214,7 @@ class MemoryReader:
         position = start
         while position < end:
             with self._log.faults.around("read"):
+                self._log.await_leader(partition, int(timeout * 1000), Unreachable)
                 if stored.low > position:
                     raise OffsetOutOfRange(
                         f"{partition.topic}/{partition.partition} begins at {stored.low}, after {position}",
@@ -225,7 +244,11 @@ class MemoryAdmin:
 
     def allowed(self, topics: Sequence[str], timeout: float) -> dict[str, frozenset[str]]:
         with self._log.faults.around("admin"):
-            return {topic: frozenset({"READ", "WRITE", "DESCRIBE"}) for topic in topics if self._log.has_topic(topic)}
+            return {topic: _OPERATIONS for topic in topics if self._log.has_topic(topic)}
+
+    def allowed_groups(self, groups: Sequence[str], timeout: float) -> dict[str, frozenset[str]]:
+        with self._log.faults.around("admin"):
+            return dict.fromkeys(groups, _OPERATIONS)
 
     def create(
         self, name: str, partitions: int, config: Mapping[str, str], replication_factor: int | None, timeout: float

@@ -11,7 +11,8 @@ from streams.records import Headers, RecordBatch, TopicPartition
 
 
 class Entry(NamedTuple):
-    """What takes an offset. `transaction` is 0 for a record outside any; a marker is never handed out."""
+    """What takes an offset. `transaction` is 0 for a record outside any; a marker is never handed out, and neither is
+    what compaction has taken away, which looks like one."""
 
     offset: int
     timestamp: int
@@ -65,6 +66,20 @@ class Partition:
         keep = min(max(offset, self.low), self.end)
         del self.entries[: keep - self.low]
         self.low = keep
+
+    def compact(self, stop: int) -> None:
+        """Take away, below `stop`, aborted records and those with a newer committed one of their key; offsets stay as
+        they are. A tombstone goes where it is the newest: after its delete.retention.ms."""
+        newest: dict[bytes | None, int] = {}
+        stop = min(stop, self.stable_end)
+        for entry in self.entries[: stop - self.low]:
+            if not entry.marker and entry.transaction not in self.aborted:
+                newest[entry.key] = entry.offset
+        for entry in self.entries[: stop - self.low]:
+            if entry.marker or (newest.get(entry.key) == entry.offset and entry.value is not None):
+                continue
+            gone = entry._replace(key=None, value=None, headers=(), marker=True)
+            self.entries[entry.offset - self.low] = gone
 
     def readable(self, start: int, stop: int, limit: int) -> tuple[list[Entry], int]:
         """Up to `limit` committed records of [start, stop), none beyond the stable end; and the position after them.

@@ -42,6 +42,7 @@ class MemoryProducer:
         self._epoch = 0
         self._state = ProducerState.NEW
         self._deliveries: list[tuple[Callable[[int], None], int]] = []
+        self._queue: list[tuple[TopicPartition, OutputRecord, Callable[[int], None] | None]] = []
 
     def init_transactions(self, timeout: float) -> None:
         self._require(ProducerState.NEW)
@@ -84,9 +85,24 @@ class MemoryProducer:
     def _begin(self) -> None:
         self._state = ProducerState.OPEN
         self._deliveries.clear()
+        self._queue.clear()
 
     def _append(self, record: OutputRecord, on_delivery: Callable[[int], None] | None) -> None:
+        """To the broker, or into the queue where the producer lingers, the leader is away, or others wait already."""
         target = self._log.target(record)
+        if self._queue or self._log.faults.linger or target in self._log.faults.down:
+            self._queue.append((target, record, on_delivery))
+        else:
+            self._deliver(target, record, on_delivery)
+
+    def _flush(self) -> None:
+        while self._queue:
+            target, record, on_delivery = self._queue[0]
+            self._log.await_leader(target, self._log.delivery_timeout, Abortable)
+            self._deliver(target, record, on_delivery)
+            self._queue.pop(0)
+
+    def _deliver(self, target: TopicPartition, record: OutputRecord, on_delivery: Callable[[int], None] | None) -> None:
         transaction = self._log.transactions.open(self._id, self._epoch)
         self._log.transactions.add(transaction, target)
         offset = self._log.partition(target).append(
@@ -102,6 +118,7 @@ class MemoryProducer:
 
     def _commit(self) -> None:
         # Deliveries are reported while the client flushes, before the commit itself is asked for.
+        self._flush()
         for on_delivery, offset in self._deliveries:
             on_delivery(offset)
         self._log.transactions.end(self._id, self._epoch, committed=True)

@@ -1,7 +1,10 @@
 """The transaction coordinator in memory: epochs fence producers, markers end transactions, time ends forgotten ones.
 
-READY ──first record or offset──► OPEN ──commit──► READY
-                                   │ ──abort, new producer, time-out──► READY (epoch + 1, but for an abort)
+READY ──first record or offset──► OPEN ──commit──► ENDING ──the last marker──► READY
+                                   └─abort, new producer, time-out──► ENDING (epoch + 1, but for an abort)
+
+Once it is ending, a transaction's markers reach its partitions and groups one after the other (KIP-98), whatever
+becomes of its producer: others see some of it before the rest.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from streams.log.base import Committed, ProducerFenced
+from streams.log.memory.faults import Faults
 from streams.log.memory.group import Group
 from streams.log.memory.partition import Partition
 from streams.records import TopicPartition
@@ -24,6 +28,8 @@ class Transaction:
     started: int = 0
     partitions: list[TopicPartition] = field(default_factory=list)
     offsets: dict[str, dict[TopicPartition, Committed]] = field(default_factory=dict)
+    committed: bool | None = None
+    """How it ends; None while it does not."""
 
 
 class Transactions:
@@ -35,11 +41,13 @@ class Transactions:
         partition: Callable[[TopicPartition], Partition],
         group: Callable[[str], Group],
         clock: Callable[[], int],
+        faults: Faults,
     ) -> None:
         self._timeout = timeout
         self._partition = partition
         self._group = group
         self._clock = clock
+        self._faults = faults
         self._ids: dict[str, Transaction] = {}
         self._serial = 0
 
@@ -84,18 +92,26 @@ class Transactions:
         self._finish(self.verify(transactional_id, epoch), committed=committed)
 
     def expire(self, now: int) -> None:
-        """Abort what has been open for longer than the time-out, and fence its producer."""
+        """Write the markers that are left, and abort what has been open for longer than the time-out: its producer is
+        fenced."""
         for transaction in self._ids.values():
+            if transaction.committed is not None:
+                self._write_markers(transaction)
             if transaction.serial and now - transaction.started >= self._timeout:
                 self._finish(transaction, committed=False)
                 transaction.epoch += 1
+
+    @property
+    def ending(self) -> bool:
+        """Whether any transaction has some of its markers and not the others."""
+        return any(transaction.committed is not None for transaction in self._ids.values())
 
     def unstable_for(self, group_id: str, partitions: Iterable[TopicPartition]) -> int:
         """How long, in ms, until no open transaction holds offsets of these any more; 0 where none does."""
         wanted = set(partitions)
         return max(
             (
-                max(transaction.started + self._timeout - self._clock(), 1)
+                1 if transaction.committed is not None else max(transaction.started + self._timeout - self._clock(), 1)
                 for transaction in self._ids.values()
                 if transaction.serial and wanted & transaction.offsets.get(group_id, {}).keys()
             ),
@@ -103,13 +119,36 @@ class Transactions:
         )
 
     def _finish(self, transaction: Transaction, *, committed: bool) -> None:
+        """End it; of one that is ending already, only write what is left."""
         if not transaction.serial:
             return
-        for partition in transaction.partitions:
-            self._partition(partition).finish(transaction.serial, self._clock(), committed=committed)
-        if committed:
-            for group_id, offsets in transaction.offsets.items():
-                self._group(group_id).offsets.update(offsets)
+        serial = transaction.serial
+        if transaction.committed is None:
+            transaction.committed = committed
+            self._write_marker(transaction)
+            while transaction.serial == serial and (transaction.partitions or transaction.offsets):
+                self._faults.between_markers()
+                if transaction.serial == serial:
+                    self._write_marker(transaction)
+        if transaction.serial == serial:
+            self._write_markers(transaction)
+
+    def _write_markers(self, transaction: Transaction) -> None:
+        while self._write_marker(transaction):
+            pass
         transaction.serial = 0
-        transaction.partitions = []
-        transaction.offsets = {}
+        transaction.committed = None
+
+    def _write_marker(self, transaction: Transaction) -> bool:
+        """The next marker. Returns whether there was one."""
+        if transaction.partitions and not (self._faults.offsets_first and transaction.offsets):
+            place = transaction.partitions.pop(0)
+            self._partition(place).finish(transaction.serial, self._clock(), committed=bool(transaction.committed))
+            return True
+        if transaction.offsets:
+            group_id = next(iter(transaction.offsets))
+            offsets = transaction.offsets.pop(group_id)
+            if transaction.committed:
+                self._group(group_id).offsets.update(offsets)
+            return True
+        return False
