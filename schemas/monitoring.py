@@ -137,15 +137,19 @@ class ModelConfig(Section):
 
 
 def check_detectors(path: tuple[str, ...], model: ModelConfig) -> None:
-    """No detector is named twice for the same subjects: its two alerts would be one."""
-    seen: set[str] = set()
+    """No detector is named twice for the same subjects: its two alerts would be one. Segments are those there are."""
+    seen: set[tuple[str, str | None]] = set()
     for i, detector in enumerate(model.detectors):
-        if detector.rule in seen:
+        if detector.segment is not None and detector.segment not in model.segments:
+            raise PydanticCustomError(
+                "detector", "must be one of segments", {"path": (*path, "detectors", i, "segment")}
+            )  # fmt: skip
+        if (detector.rule, detector.segment) in seen:
             raise PydanticCustomError(
                 "detector", "is the second {use} on {on}; one subject can have one detector of a kind",
                 {"path": (*path, "detectors", i), "use": detector.detector, "on": detector.on},
             )  # fmt: skip
-        seen.add(detector.rule)
+        seen.add((detector.rule, detector.segment))
 
 
 def check_rules(path: tuple[str, ...], model: ModelConfig) -> None:

@@ -42,6 +42,8 @@ class WatchedDetector(Section):
     categories .05 total variation."""
     direction: Direction | None = None
     """The direction that counts. Default: up for error and missing, both for everything else."""
+    segment: str | None = None
+    """A segment key: each of its values is watched by itself (error, residual and score). Default: the whole model."""
     annotations: dict[str, str] = Field(default_factory=dict)
     """Copied into the alert, such as {runbook: https://…}."""
 
@@ -70,6 +72,15 @@ class WatchedDetector(Section):
         # A parameter written out is one that was given: it would take the detector out of the budget.
         data: dict[str, Any] = handler(self)
         return {key: value for key, value in data.items() if key not in self._own - self.model_fields_set}
+
+    @model_validator(mode="after")
+    def _by_segment(self) -> WatchedDetector:
+        if self.segment is not None and self.on not in ("error", "residual", "score"):
+            raise PydanticCustomError(
+                "segment", "is for error, residual and score: {on} is not watched by segment",
+                {"at": "segment", "on": self.on},
+            )  # fmt: skip
+        return self
 
     @model_validator(mode="after")
     def _whole(self) -> WatchedDetector:

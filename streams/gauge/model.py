@@ -135,7 +135,7 @@ class ModelGauge:
             "model": self.name,
             "version": change.version,
             "variant": change.variant,
-            "segment": {},
+            "segment": dict(change.segment),
             "subject": change.subject,
             "detector": change.detector,
             "state": change.state,

@@ -172,6 +172,34 @@ def test_a_feature_that_is_missing_more_often_is_told_as_null_or_as_absent() -> 
     assert [each.drift.subject for each in found] == ["missing.f1"]
 
 
+def test_what_goes_wrong_in_one_segment_is_told_of_that_segment() -> None:
+    rng = np.random.default_rng(2)
+    rows = traffic(1, 20_000, delay=3)
+    rows.strings = [*rows.strings, "eu", "us"]
+    rows.segment_keys = ("region",)
+    eu = np.repeat(rng.random(20_000) < 0.3, 2)
+    eu[1 + 2 * 3 :: 2] = eu[: -2 * 3 : 2]  # an outcome is of its prediction's region
+    rows.segments = np.where(eu, len(rows.strings) - 2, len(rows.strings) - 1)[None, :].astype(np.int32)
+    late = np.arange(40_000) >= 30_000
+    rows.label[(rows.kind == Kind.OUTCOME) & eu & late & (rng.random(40_000) < 0.25)] = 0.0
+    rows.score[eu & late] += 1.5
+    watches = [
+        WatchSettings(on, use, segment=key)
+        for on, use in (("error", "page_hinkley"), ("score", "windowed_ks"))
+        for key in (None, "region")
+    ]
+    model = model_of(*watches)
+    found = model.apply(rows, 0)
+    for subject in ("error", "score"):
+        told = [dict(each.drift.segment) for each in fired(found, subject)]
+        assert {"region": "eu"} in told
+        assert {"region": "us"} not in told
+    monitored = [each for each in model.tick(0, None) if isinstance(each, MonitorChange)]
+    segments = [{}, {"region": "eu"}, {"region": "us"}]
+    assert all(sum(each.segment == segment for each in monitored) == 2 for segment in segments)
+    assert {each.state for each in monitored} == {"armed"}
+
+
 def test_a_category_that_was_never_seen_is_found_soon() -> None:
     rng = np.random.default_rng(2)
     texts = rng.integers(6, size=(6000, 1))

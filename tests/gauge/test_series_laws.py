@@ -28,12 +28,15 @@ SETTINGS = SeriesSettings(
         WatchSettings("features", "windowed_ks", "info", params={"window": 100}),
         WatchSettings("features.f0", "adwin", "info"),
         WatchSettings("missing", "page_hinkley", "info"),
+        WatchSettings("error", "page_hinkley", min_effect=0.08, segment="region"),
+        WatchSettings("score", "windowed_ks", segment="region"),
     ),
     warm_up=300,
     budget=1000.0,
     recover_for=10_000,
     versions=2,
     features=4,
+    segments=2,
 )
 
 
@@ -67,6 +70,10 @@ def world() -> Rows:
     gone = (np.arange(len(rows.features.names)) >= 6200) & (rows.features.names == 1)
     rows.features.values[gone] = np.nan
     rows.failed[rng.random(len(rows)) < 0.05] = 1
+    rows.strings = [*strings, "eu", "us", "apac"]
+    rows.segment_keys = ("region",)
+    regions = rng.choice([-1, len(strings), len(strings) + 1, len(strings) + 2], len(rows), p=[0.1, 0.7, 0.1, 0.1])
+    rows.segments = regions[None, :].astype(np.int32)
     rows.score[rng.random(len(rows)) < 0.1] = np.nan
     rows.refers_to[(rng.random(len(rows)) < 0.05) & (rows.kind == Kind.OUTCOME)] = 7
     rows.early[rng.random(len(rows)) < 0.2] = 1
@@ -109,6 +116,7 @@ def whole() -> tuple[list[Finding], list[Finding | MonitorChange]]:
     rules = {"error/adwin", "error/page_hinkley", "error/cusum", "features/windowed_ks", "missing/page_hinkley"}
     assert {each.drift.rule for each in found} >= rules
     assert any(each.drift.suspects for each in found)
+    assert any(each.drift.segment == {"region": "eu"} for each in found)
     assert {each.reference for each in told if isinstance(each, MonitorChange)} >= {"self", "previous_version"}
     assert {each.version for each in told if isinstance(each, MonitorChange)} == {"v1", "v2", "__other__", None}
     return found, told

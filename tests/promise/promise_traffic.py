@@ -1,6 +1,6 @@
 """Traffic for the promise: models as a service meets them, a prediction a minute, for two months.
 
-A model has 18 numeric features, two categorical ones, a score and an error, in three regions. Numbers have a daily and
+A model has 18 numeric features, two categorical ones, a score and an error, in four regions. Numbers have a daily and
 a weekly season and depend on their past (AR(1), phi .3 to .8); some have heavy tails, some are mostly zero, some are
 counts; some are now and then missing. Nothing here is fitted to a detector: a change is what a person would call one
 (an amount 1.3 times as large), and its size is told by the process itself (`kl`, in nats for a value, given the past).
@@ -175,7 +175,7 @@ class Model:
         score = self._score(noises, minutes, after.get("score", never), next(streams))
         error = self._error(minutes) * np.where(after.get("error", never), CHANGED_ERROR / ERROR, 1.0)
         wrong = next(streams).random(n) < error
-        region = next(streams).choice(3, n, p=[0.5, 0.3, 0.2]).astype(np.int32)
+        region = next(streams).choice(4, n, p=[0.4, 0.3, 0.2, 0.1]).astype(np.int32)
         return Columns(minutes, numbers, np.column_stack(texts), score, wrong, region)
 
     def _texts(self, k: int, minutes: npt.NDArray[np.int64], changed: npt.NDArray[np.bool_],

@@ -32,7 +32,7 @@ DAYS = REFERENCE + HEALTHY + CHANGED
 STEP = 720
 """Minutes between two ticks."""
 NUMERIC = [f"f{k}" for k in range(18)]
-REGIONS = ("eu", "us", "apac")
+REGIONS = ("eu", "us", "apac", "latam")
 CHANGES: tuple[Change, ...] = ("error", "feature", "score", "category", "nulls")
 
 CONFIG: dict[str, Any] = {
@@ -45,6 +45,7 @@ CONFIG: dict[str, Any] = {
         "reference": {"warm_up": 1000, "span": "28d"},
         "detectors": [
             {"on": "error", "use": "page_hinkley", "severity": "critical"},
+            {"on": "error", "use": "page_hinkley", "segment": "region"},
             {"on": "score", "use": "windowed_ks"},
             {"on": "score", "use": "page_hinkley"},
             {"on": "features", "use": "windowed_ks", "severity": "info"},
@@ -189,12 +190,17 @@ class World:
             cause = event["cause"]
             minute = -1 if cause is None else cause["offset"] // len(self._columns)
             model = int(event["model"])
-            alarm = Alarm(model, minute, event["subject"], event["rule"], event["kind"], event["group_id"])
+            alarm = Alarm(model, minute, _subject(event), event["rule"], event["kind"], event["group_id"])
             if alarm not in self.told.alarms:  # a firing alert is published again and again
                 self.told.alarms.append(alarm)
         elif "state" in event and "detector" in event:
-            key = (int(event["model"]), event["subject"], event["detector"])
+            key = (int(event["model"]), _subject(event), event["detector"])
             self.told.states[key], self.told.reasons[key] = event["state"], event["reason"]
+
+
+def _subject(event: dict[str, Any]) -> str:
+    """Subject and segment: error, error/eu."""
+    return "/".join([event["subject"], *event["segment"].values()])
 
 
 def _events(number: int, columns: Columns, start: int, stop: int) -> Iterator[tuple[bytes, bytes]]:

@@ -58,6 +58,18 @@ def test_one_subject_can_have_one_detector_of_a_kind(tmp_path: Path) -> None:
     assert "line 4: defaults.detectors[1] is the second adwin on error" in said
 
 
+def test_a_segment_is_one_there_is_and_of_a_subject_that_has_some(tmp_path: Path) -> None:
+    (watched,) = configured({"on": "score", "use": "cusum", "segment": "region"}).defaults.detectors
+    assert watched.segment == "region"
+    assert "defaults.detectors[1].segment must be one of segments" in complaint(
+        tmp_path, "{on: error, use: adwin, segment: country}"
+    )
+    said = complaint(tmp_path, "{on: features, use: windowed_ks, segment: region}")
+    assert "is for error, residual and score: features is not watched by segment" in said
+    twice = configured({"on": "error", "use": "adwin"}, {"on": "error", "use": "adwin", "segment": "region"})
+    assert len(twice.defaults.detectors) == 2
+
+
 @pytest.mark.parametrize("name", sorted(SEVERAL))
 def test_a_detector_of_several_features_is_refused_with_a_sentence(tmp_path: Path, name: str) -> None:
     said = complaint(tmp_path, f"{{on: features, use: {name}}}")

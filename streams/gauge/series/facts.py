@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from streams.alerts import Cause, DriftFinding, Level, Suspect
@@ -32,6 +32,7 @@ class MonitorChange:
     reason: str | None
     reference: Reference | None
     detectable: Mapping[str, float] | None
+    segment: Mapping[str, str] = field(default_factory=dict)
 
 
 def finding_tree(finding: Finding) -> Any:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 import detectors
 from streams.gauge.series.lane import Lane
-from streams.gauge.series.series import Series
+from streams.gauge.series.series import Segment, Series
 from streams.gauge.series.settings import SeriesSettings
-from streams.records import Float64Array, Int64Array, UInt8Array
+from streams.records import Float64Array, Int32Array, Int64Array, UInt8Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +27,20 @@ class Feed:
     offsets: Int64Array
     labelled: UInt8Array
     partitions: Int64Array
+    segments: dict[str, tuple[Int32Array, list[str | None]]]
+    """By key: the place of each row's value in a list of values."""
 
-    def lane(self, values: Float64Array) -> Lane:
-        """The lane of one reading, without missing ones."""
-        return Lane(values, self.rows, self.timestamps, self.offsets, self.labelled, self.partitions).finite()
+    def lane(self, values: Float64Array, mine: npt.NDArray[np.bool_] | None = None) -> Lane:
+        """The lane of one reading, of all rows or some, without missing ones."""
+        lane = Lane(values, self.rows, self.timestamps, self.offsets, self.labelled, self.partitions)
+        return (lane if mine is None else lane.where(mine)).finite()
+
+    def parts(self) -> Iterator[tuple[Segment, npt.NDArray[np.bool_]]]:
+        """Each segment, and which of the rows are its."""
+        for key, (codes, values) in self.segments.items():
+            for place, value in enumerate(values):
+                if value is not None:
+                    yield (key, value), codes == place
 
 
 class Group:
@@ -35,7 +48,8 @@ class Group:
 
     def __init__(self, version: str | None, variant: str | None, born: int) -> None:
         self.version, self.variant, self.born = version, variant, born
-        self.subjects: dict[str, Series] = {}
+        self.subjects: dict[str, Series] = {}  # of the whole model
+        self.segments: dict[tuple[str, Segment], Series] = {}
         self.waiting: list[Feed] = []
         self.has_errors = False
         self.overflowed = False
@@ -43,13 +57,41 @@ class Group:
         self.held = 0  # … and how many there are
         self.newborn: list[Series] = []  # whose detectors have no places yet
 
-    def open(self, settings: SeriesSettings, subject: str, kind: detectors.Kind, row: int) -> Series:
+    def find(self, subject: str, segment: Segment | None) -> Series | None:
+        """The series of a subject, of the whole model or of a segment."""
+        return self.subjects.get(subject) if segment is None else self.segments.get((subject, segment))
+
+    def open(
+        self, settings: SeriesSettings, subject: str, kind: detectors.Kind, row: int, segment: Segment | None = None
+    ) -> Series:
         """The series of a subject, born at this row where there is none yet."""
-        series = self.subjects.get(subject)
+        series = self.find(subject, segment)
         if series is None:
-            series = self.subjects[subject] = Series(settings, subject, kind, self.version, self.variant, row)
-            self.newborn.append(series)
+            series = Series(settings, subject, kind, self.version, self.variant, row, segment)
+            self._add(series)
         return series
+
+    def _add(self, series: Series) -> None:
+        if series.segment is None:
+            self.subjects[series.subject] = series
+        else:
+            self.segments[series.subject, series.segment] = series
+        self.newborn.append(series)
+
+    def admits_segment(self, settings: SeriesSettings, subject: str, segment: Segment) -> bool:
+        """Whether there is room for one more value of a segment key, or it is there already."""
+        if (subject, segment) in self.segments:
+            return True
+        return sum(each == subject and key == segment[0] for each, (key, _) in self.segments) < settings.segments
+
+    def forget(self, subjects: Sequence[str]) -> None:
+        """Let the series of these subjects go."""
+        for series in list(self.series()):
+            if series.subject in subjects:
+                if series.segment is None:
+                    del self.subjects[series.subject]
+                else:
+                    del self.segments[series.subject, series.segment]
 
     def admits(self, settings: SeriesSettings, family: str, name: str) -> bool:
         """Whether there is room for one more of a family, or it is there already."""
@@ -60,7 +102,14 @@ class Group:
 
     def series(self) -> Iterator[Series]:
         """All of them, by the row of their first value."""
-        return iter(sorted(self.subjects.values(), key=lambda each: (each.born, each.subject)))
+        every = [*self.subjects.values(), *self.segments.values()]
+        return iter(sorted(every, key=lambda each: each.birth))
+
+    def free_places(self) -> list[int]:
+        """The places held for errors that none of them has taken."""
+        taken = {watch.place for series in self.subjects.values() for watch in series.watches}
+        first = self.place or 0
+        return [place for place in range(first, first + self.held) if place not in taken]
 
     def features(self) -> Iterator[Series]:
         """Those of features."""
@@ -80,7 +129,7 @@ class Group:
             "overflowed": self.overflowed,
             "places": [self.place, self.held],
             "waiting": [{f.name: getattr(feed, f.name) for f in fields(feed)} for feed in self.waiting],
-            "series": [series.snapshot() for series in self.subjects.values()],
+            "series": [series.snapshot() for series in self.series()],
         }
 
     @classmethod
@@ -91,9 +140,11 @@ class Group:
         group.place, group.held = tree["places"]
         group.waiting = [Feed(**each) for each in tree["waiting"]]
         for each in tree["series"]:
-            series = Series(settings, each["subject"], each["kind"], group.version, group.variant, each["born"])
+            segment = None if each["segment"] is None else tuple(each["segment"])
+            series = Series(
+                settings, each["subject"], each["kind"], group.version, group.variant, each["born"], segment
+            )
             if series.watches:
                 series.restore(each)
-                group.subjects[series.subject] = series
-                group.newborn.append(series)  # the configuration may have given it more detectors
+                group._add(series)  # as newborn: the configuration may have given it more detectors
         return group

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +12,10 @@ import detectors
 from streams.gauge.series.columns import Column, codes, columns, differs, first_labels
 from streams.gauge.series.group import Feed, Group
 from streams.gauge.series.lane import Lane
-from streams.gauge.series.series import Series
+from streams.gauge.series.series import Segment, Series
 from streams.gauge.series.settings import SeriesSettings
 from streams.outcomes import Kind, Rows
-from streams.records import Int64Array
+from streams.records import Int32Array, Int64Array
 
 ERRORS = ("error", "residual")
 _PLAIN = {"score": "score", "service.latency": "latency"}
@@ -34,10 +35,39 @@ def predicted(
             lane = replace(bare, values=getattr(rows, name)[at]).finite()
             if len(lane):
                 lanes.append((group.open(settings, subject, "numeric", int(lane.rows[0])), lane))
+    for segment, mine in _segments(settings, "score", rows, at):
+        lane = replace(bare, values=rows.score[at]).where(mine).finite()
+        if len(lane) and group.admits_segment(settings, "score", segment):
+            lanes.append((group.open(settings, "score", "numeric", int(lane.rows[0]), segment), lane))
     for family in _FAMILIES:
         if settings.watches_family(family) or (family == "features" and settings.watches_family("missing")):
             lanes += _listed(group, settings, family, rows, bare, at, tasks)
     return lanes
+
+
+def _segments(
+    settings: SeriesSettings, subject: str, rows: Rows, places: Int64Array
+) -> Iterator[tuple[Segment, npt.NDArray[np.bool_]]]:
+    """The segments by which a subject is watched, by their first rows, and which of the rows are theirs."""
+    for key, (which, values) in _values(settings, rows, places).items():
+        if settings.watched(subject, key):
+            for place, value in enumerate(values):
+                if value is not None:
+                    yield (key, value), which == place
+
+
+def _values(settings: SeriesSettings, rows: Rows, places: Int64Array) -> dict[str, tuple[Int32Array, list[str | None]]]:
+    """By segment key: the place of each row's value in a list of values, which are in the order of their first rows."""
+    made = {}
+    for key in settings.segment_keys:
+        if key in rows.segment_keys:
+            found, first, which = np.unique(
+                rows.segments[rows.segment_keys.index(key)][places], return_index=True, return_inverse=True
+            )
+            order = np.argsort(first)
+            rank = np.argsort(order).astype(np.int32)
+            made[key] = rank[which], [rows.text(int(found[k])) for k in order]
+    return made
 
 
 def _listed(
@@ -108,21 +138,23 @@ def outcomes(settings: SeriesSettings, rows: Rows, places: Int64Array, first: in
         offsets=np.where(early, rows.prediction_offset[at], rows.label_offset[at]),
         labelled=(~early).astype(np.uint8),
         partitions=tasks[at],
+        segments=_values(settings, rows, at),
     )
 
 
 def open_errors(group: Group, settings: SeriesSettings, feed: Feed, regression: bool) -> None:
-    """Open the series of errors, once."""
-    if group.has_errors:
-        return
-    group.has_errors = True
-    first = group.place or 0
-    held = iter(range(first, first + group.held))
-    for subject in ERRORS if regression else ERRORS[:1]:
-        if settings.watched(subject):
-            series = group.open(settings, subject, "numeric" if regression else "binary", int(feed.rows[0]))
-            for watch in series.watches:
-                watch.place = next(held, None) if watch.shares else None
+    """Open the series of errors: of the whole model once, of segments when they first come."""
+    kind: detectors.Kind = "numeric" if regression else "binary"
+    subjects = ERRORS if regression else ERRORS[:1]
+    if not group.has_errors:
+        group.has_errors = True
+        for subject in subjects:
+            if settings.watched(subject):
+                group.open(settings, subject, kind, int(feed.rows[0]))
+    for segment, mine in feed.parts():
+        for subject in subjects:
+            if settings.watched(subject, segment[0]) and group.admits_segment(settings, subject, segment):
+                group.open(settings, subject, kind, int(feed.rows[mine][0]), segment)
 
 
 def _bare(places: Int64Array, rows: Rows, first: int, partitions: Int64Array) -> Lane:

@@ -51,14 +51,16 @@ class ModelSeries:
         if self._task not in (None, task):
             for group in self._groups.values():
                 group.has_errors = False
-                for subject in lanes.ERRORS:
-                    group.subjects.pop(subject, None)
+                group.forget(lanes.ERRORS)
         self._task = task
+        for group in self._groups.values():
+            for feed in group.waiting:
+                lanes.open_errors(group, self._settings, feed, task == "regression")
+        self._settle(list(self._groups.values()))
         found: list[Finding] = []
         for group in self._groups.values():
             waited, group.waiting = group.waiting, []
             for feed in waited:
-                lanes.open_errors(group, self._settings, feed, self._task == "regression")
                 found += self._feed_errors(group, feed)
         found.sort(key=_place)
         self._late += [replace(each, row=-1) for each in found]
@@ -77,7 +79,10 @@ class ModelSeries:
         for _, (group, several) in sorted(parts.items()):
             places = several[0] if len(several) == 1 else np.sort(np.concatenate(several))
             fed = lanes.predicted(group, self._settings, rows, places, first, tasks)
-            work.append((group, fed, lanes.outcomes(self._settings, rows, places, first, tasks)))
+            feed = lanes.outcomes(self._settings, rows, places, first, tasks)
+            if feed is not None and self._task is not None:
+                lanes.open_errors(group, self._settings, feed, self._task == "regression")
+            work.append((group, fed, feed))
         self._settle([group for group, _, _ in work])
         found: list[Finding] = []
         for group, fed, feed in work:
@@ -91,7 +96,6 @@ class ModelSeries:
             if self._task is None:
                 group.waiting.append(feed)
             else:
-                lanes.open_errors(group, self._settings, feed, self._task == "regression")
                 errors = self._feed_errors(group, feed)
         errors.sort(key=lambda each: each.row)
         done = [0] * len(fed)
@@ -142,7 +146,7 @@ class ModelSeries:
     def _reference(self, group: Group, series: Series, row: int) -> Sample | None:
         """A baseline, else the reference of the newest other version (of the same variant, if there is one)."""
         profile = self._baselines.get(group.version or "", {}).get(series.subject)
-        if profile is not None:
+        if profile is not None and series.segment is None:
             return baseline_of(profile, series.kind, row)
         # only those older than this one: they have been fed up to this row
         others = [each for each in self._groups.values() if each.version != group.version and each.born < group.born][
@@ -150,7 +154,7 @@ class ModelSeries:
         ]
         others.sort(key=lambda each: each.variant != group.variant)
         for other in others:
-            older = other.subjects.get(series.subject)
+            older = other.find(series.subject, series.segment)
             sample = None if older is None or older.kind != series.kind else older.sample_before(row)
             if sample is not None:
                 return replace(sample, origin="previous_version", at=row)
@@ -165,20 +169,24 @@ class ModelSeries:
 
     def _settle(self, groups: list[Group]) -> None:
         """Give places to the detectors that were born in these rows, in the order of their births."""
-        newborn: list[tuple[int, str, Series | Group]] = []
+        newborn: list[tuple[tuple[int, str, tuple[str, str]], Group, Series | None]] = []
         for group in groups:
             if group.place is None:
-                newborn.append((group.born, "", group))
-            newborn += [(series.born, series.subject, series) for series in group.newborn]
+                newborn.append(((group.born, "", ("", "")), group, None))
+            newborn += [(series.birth, group, series) for series in group.newborn]
             group.newborn.clear()
-        for _, _, each in sorted(newborn, key=lambda each: each[:2]):
-            if isinstance(each, Group):  # labels come later, but their detectors will want their shares
-                each.held = sum(watch.on in lanes.ERRORS and not watch.own for watch in self._settings.watches)
-                each.place = self._place(each.held)
-            else:
-                for watch in each.watches:
-                    if watch.shares and watch.place is None:
-                        watch.place = self._place(1)
+        for _, group, series in sorted(newborn, key=lambda each: each[0]):
+            if series is None:  # labels come later, but their detectors will want their shares
+                group.held = sum(
+                    each.on in lanes.ERRORS and each.segment is None and not each.own for each in self._settings.watches
+                )
+                group.place = self._place(group.held)
+                continue
+            free = iter(group.free_places() if _held(series) else ())
+            for watch in series.watches:
+                if watch.shares and watch.place is None:
+                    place = next(free, None)
+                    watch.place = self._place(1) if place is None else place
 
     def _share(self, watch: Watch, row: int) -> tuple[float, bool]:
         """What a detector may take of the budget at a row, and whether that is provisional: shares are even among
@@ -193,8 +201,8 @@ class ModelSeries:
             if group.born <= last:
                 known += group.held + sum(
                     sum(each.place is not None for each in series.watches)
-                    for series in group.subjects.values()
-                    if series.born <= last and series.subject not in lanes.ERRORS
+                    for series in group.series()
+                    if series.born <= last and not _held(series)
                 )
         return self._settings.budget * detectors.share(watch.place, max(known, 1)), row < earliest
 
@@ -202,9 +210,13 @@ class ModelSeries:
         error = np.abs(feed.residual) if self._task == "regression" else feed.wrong
         found: list[Finding] = []
         for subject, values in (("error", error), ("residual", feed.residual)):
-            series = group.subjects.get(subject)
+            series = group.find(subject, None)
             if series is not None:
                 found += self._feed(group, series, feed.lane(values))
+            for segment, mine in feed.parts():
+                series = group.find(subject, segment)
+                if series is not None:
+                    found += self._feed(group, series, feed.lane(values, mine))
         return found
 
     # Control -------------------------------------------------------------------------------------------------------
@@ -216,7 +228,7 @@ class ModelSeries:
         for group in self._groups.values():
             if group.version == version:
                 for series in group.series():
-                    if series.sample is None and series.subject in profile:
+                    if series.sample is None and series.segment is None and series.subject in profile:
                         sample = baseline_of(profile[series.subject], series.kind, self._rows)
                         if sample is not None:
                             series.adopt(sample, self._share, self._rows)
@@ -270,5 +282,11 @@ class ModelSeries:
                 series.arm(self._share, self._rows)
 
 
-def _place(finding: Finding) -> tuple[int, str, str]:
-    return finding.row, finding.drift.subject, finding.drift.rule
+def _held(series: Series) -> bool:
+    """Whether places are held for its detectors from its group's birth on."""
+    return series.segment is None and series.subject in lanes.ERRORS
+
+
+def _place(finding: Finding) -> tuple[int, str, str, list[tuple[str, str]]]:
+    drift = finding.drift
+    return finding.row, drift.subject, drift.rule, sorted(drift.segment.items())

@@ -1,4 +1,4 @@
-"""One series: version × variant × subject. Its reference, its history, and the detectors that watch it."""
+"""One series: version × variant × segment × subject. Its reference, its history, and the detectors that watch it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from streams.gauge.series.watch import Watch
 from streams.records import Float64Array
 
 OTHER = "__other__"
+Segment = tuple[str, str]
+"""Key and value."""
 LONGEST = 10
 """A reference that is too short is made this many times longer at most."""
 
@@ -28,7 +30,8 @@ Share = Callable[[Watch, int], tuple[float, bool]]
 
 
 class Series:
-    """Values of one subject of one version and variant, in log order. `born` is the row of its first value."""
+    """Values of one subject of one version and variant, of the whole model or a segment (key, value), in log order.
+    `born` is the row of its first value."""
 
     def __init__(
         self,
@@ -38,8 +41,10 @@ class Series:
         version: str | None,
         variant: str | None,
         born: int,
+        segment: Segment | None = None,
     ) -> None:
         self._settings = settings
+        self.segment = segment
         self.subject = subject
         self.kind: detectors.Kind = kind
         self._version, self._variant = version, variant
@@ -49,13 +54,18 @@ class Series:
         self._samples: list[Sample] = []  # finished references, each longer than the one before
         self._level: Level | None = None  # what the history's values are freed of
         self._warm_up: WarmUp | None = self._new_warm_up()
-        self.watches = _watches(settings, subject, kind, version, variant)
+        self.watches = _watches(settings, subject, kind, version, variant, segment)
         self._since: int | None = None  # event time before which no value goes into the reference
         self._announced: dict[str, MonitorChange] = {}
         self._distinct: int | None = None  # categories of the reference
 
     def _new_warm_up(self) -> WarmUp:
         return WarmUp(self._settings.warm_up, self._settings.span, self.kind)
+
+    @property
+    def birth(self) -> tuple[int, str, Segment]:
+        """By what series are put in order: the row of the first value, then the subject, then the segment."""
+        return self.born, self.subject, self.segment or ("", "")
 
     @property
     def sample(self) -> Sample | None:
@@ -180,7 +190,7 @@ class Series:
                 origin = self.sample.origin
             change = MonitorChange(
                 self._version, self._variant, self.subject, watch.use, watch.state, watch.reason, origin,
-                watch.detectable,
+                watch.detectable, dict([self.segment] if self.segment else []),
             )  # fmt: skip
             if self._announced.get(watch.identity) != change:
                 self._announced[watch.identity] = change
@@ -210,6 +220,7 @@ class Series:
         """The state, for `streams.state.pack`."""
         return {
             "subject": self.subject,
+            "segment": self.segment,
             "kind": self.kind,
             "born": self.born,
             "settled": self.settled,
@@ -246,13 +257,18 @@ class Series:
 
 
 def _watches(
-    settings: SeriesSettings, subject: str, kind: detectors.Kind, version: str | None, variant: str | None
+    settings: SeriesSettings,
+    subject: str,
+    kind: detectors.Kind,
+    version: str | None,
+    variant: str | None,
+    segment: Segment | None,
 ) -> list[Watch]:
     """The detectors on a subject. On categories windowed_ks stands for chi_squared; where that is asked for too, it
     is there once."""
-    found = [each for each in settings.watches if each.covers(subject)]
+    found = [each for each in settings.watches if each.covers(subject, segment[0] if segment else None)]
     asked = {(each.on, each.use) for each in found}
-    made = [Watch(each, subject, kind, version, variant, settings.recover_for) for each in found]
+    made = [Watch(each, subject, kind, version, variant, settings.recover_for, segment) for each in found]
     return [
         watch
         for each, watch in zip(found, made, strict=True)

@@ -31,6 +31,7 @@ class WatchSettings:
     params: Mapping[str, Any] | None = None
     min_effect: float | None = None
     direction: Direction | None = None
+    segment: str | None = None
 
     @property
     def refers(self) -> bool:
@@ -42,9 +43,10 @@ class WatchSettings:
         """Whether it has its own threshold, and takes no part of the budget."""
         return self.params is not None and (not self.refers or self.params.get("threshold") is not None)
 
-    def covers(self, subject: str) -> bool:
-        """Whether this watches the subject: by its name, or by its family's."""
-        return self.on in (subject, subject.partition(".")[0])
+    def covers(self, subject: str, key: str | None = None) -> bool:
+        """Whether this watches the subject: by its name, or by its family's; of the whole model, or of the values of
+        a segment key."""
+        return self.segment == key and self.on in (subject, subject.partition(".")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,19 @@ class SeriesSettings:
     recover_for: int = 1_800_000
     versions: int = 10
     features: int = 500
+    segments: int = 100
     categories: int = 1000
     predictions_topic: str = "predictions"
     labels_topic: str = "labels"
 
-    def watched(self, subject: str) -> bool:
+    def watched(self, subject: str, key: str | None = None) -> bool:
         """Whether anything watches the subject."""
-        return any(each.covers(subject) for each in self.watches)
+        return any(each.covers(subject, key) for each in self.watches)
+
+    @property
+    def segment_keys(self) -> tuple[str, ...]:
+        """The segment keys by whose values anything is watched."""
+        return tuple(dict.fromkeys(each.segment for each in self.watches if each.segment is not None))
 
     def watches_family(self, family: str) -> bool:
         """Whether anything watches a subject of the family."""
@@ -87,7 +95,9 @@ class SeriesSettings:
     ) -> SeriesSettings:
         """From the configuration of a model."""
         watches = tuple(
-            WatchSettings(each.on, each.detector, each.severity, _own(each), each.min_effect, each.direction)
+            WatchSettings(
+                each.on, each.detector, each.severity, _own(each), each.min_effect, each.direction, each.segment
+            )
             for each in model.detectors
         )
         return cls(
@@ -98,6 +108,7 @@ class SeriesSettings:
             recover_for=model.recover_for,
             versions=limits.versions,
             features=limits.features,
+            segments=limits.segments_per_key,
             categories=limits.categories,
             predictions_topic=predictions_topic,
             labels_topic=labels_topic,

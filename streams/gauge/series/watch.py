@@ -52,7 +52,9 @@ class Watch:
         version: str | None,
         variant: str | None,
         recover_for: int,
+        segment: tuple[str, str] | None = None,
     ) -> None:
+        self._segment = dict([segment] if segment else [])
         self._settings = settings
         self._recover_for = recover_for
         self._subject = subject
@@ -234,6 +236,7 @@ class Watch:
             detector=self.use,
             params={} if self._armed is None else self._armed.params,
             severity=self._settings.severity,
+            segment=self._segment,
             calibration=None if found is None else {"method": found.method, "expected_per_30d": found.expected_per_30d},
             **more,
         )
