@@ -11,6 +11,7 @@ import typer
 
 from schemas import ConfigError
 from streams.devkafka import DevKafkaUnavailable
+from streams.log import Refused
 from streams.worker import Exit, exit_code, sentence
 
 
@@ -20,7 +21,10 @@ def ending(problem: BaseException) -> tuple[Exit, str]:
         return Exit.USAGE, str(problem)
     if isinstance(problem, DevKafkaUnavailable):
         return Exit.KAFKA, str(problem)
-    return exit_code(problem), sentence(problem)
+    text = sentence(problem)
+    if isinstance(problem, Refused) and (problem.code or "").endswith("_AUTHORIZATION_FAILED"):
+        text += ": `streamgauge doctor --acls User:NAME` prints what each command must be allowed"
+    return exit_code(problem), text
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from schemas import Config, format_duration
+from streams.commands.permissions import kafka_acls, lacking, principal_of
 from streams.log import Admin, LogError, Reader, Refused
 from streams.records import Int64Array, RecordBatch, TopicPartition
 from streams.worker import Exit, Layout, missing, problems, sentence
@@ -61,26 +62,15 @@ def topic_findings(config: Config, layout: Layout) -> Iterator[Finding]:
 
 
 def permission_findings(config: Config, layout: Layout, admin: Admin) -> Iterator[Finding]:
-    """Whether we may read the inputs and write the outputs that exist."""
-    topics = config.topics
-    reads = {topics.predictions, topics.labels, topics.control, config.outcomes_topic, config.journal_topic,
-             config.snapshots_topic}  # fmt: skip
-    writes = {topics.metrics, topics.alerts, topics.dead_letters, config.outcomes_topic, config.journal_topic,
-              config.snapshots_topic}  # fmt: skip
-    present = sorted(name for name, info in layout.found.items() if info is not None)
-    denied = False
-    for name, operations in admin.allowed(present, TIMEOUT).items():
-        for operation, wanted in (("READ", reads), ("WRITE", writes)):
-            if name in wanted and operation not in operations:
-                denied = True
-                yield Finding(
-                    "bad",
-                    f"we may not {operation} {name}: kafka-acls --add --allow-principal User:<ours> "
-                    f"--operation {operation.capitalize()} --topic {name}",
-                    Exit.KAFKA,
-                )
+    """Whether `run` may do what it must with the topics that are there, and with its groups."""
+    present = [name for name, info in layout.found.items() if info is not None]
+    denied = lacking(config, "run", admin, present, TIMEOUT)
+    for each in denied:
+        line = kafka_acls([each], principal_of(config), config.kafka.bootstrap_servers)[0]
+        what = f"{' or '.join(sorted(each.operations))} the {each.kind} {each.name}"
+        yield Finding("bad", f"we may not {what}: {line}", Exit.KAFKA)
     if not denied:
-        yield Finding("good", "reading and writing the topics that are there is allowed")
+        yield Finding("good", "reading and writing the topics that are there is allowed, and our groups are")
 
 
 def samples(config: Config, layout: Layout, reader: Reader) -> dict[str, list[Sample]]:
@@ -209,7 +199,7 @@ def _size(count: float) -> str:
     return f"{count:.3g} TiB"
 
 
-def refusal(what: str, problem: LogError) -> Finding:
-    """A question that could not be asked."""
-    remedy = "; grant it (kafka-acls)" if isinstance(problem, Refused) else ""
+def refusal(what: str, problem: LogError, grant: str = "grant it (`doctor --acls` prints all kafka-acls)") -> Finding:
+    """A question that could not be asked; `grant` is the remedy where Kafka does not let us."""
+    remedy = f"; {grant}" if isinstance(problem, Refused) else ""
     return Finding("bad", f"{what}: {sentence(problem)}{remedy}", Exit.KAFKA)

@@ -10,8 +10,9 @@ import typer
 
 from schemas import Config
 from streams.commands.main import ConfigPath, app, configuration, is_verbose, kafka_of, told_to_people
+from streams.commands.permissions import lacking, principal_of
 from streams.log import KafkaLog
-from streams.worker import Layout, Link, StageName, prepare, run_stage, supervise
+from streams.worker import KafkaRefuses, Layout, Link, StageName, prepare, run_stage, supervise
 
 CHECK_WITHIN = 15.0
 
@@ -45,7 +46,7 @@ def run(
     with told_to_people(verbose=verbose):
         loaded = configuration(config)
         log = kafka_of(loaded)
-        layout = _prepare(loaded, log)
+        layout = _prepare(loaded, log, stage)
         if stage is StageChoice.ALL:
             arguments = _arguments(config, instance, verbose=verbose, from_now=from_now)
             http = loaded.http.host, loaded.http.port
@@ -60,13 +61,21 @@ def run(
         )  # fmt: skip
 
 
-def _prepare(config: Config, log: KafkaLog) -> Layout:
+def _prepare(config: Config, log: KafkaLog, stage: StageChoice) -> Layout:
     log.check(CHECK_WITHIN)
     admin = log.admin()
     try:
-        return prepare(config, admin)
+        layout = prepare(config, admin)
+        # A denial in mid-run does not say which topic it is about.
+        command = "run" if stage is StageChoice.ALL else f"run --stage {stage.value}"
+        denied = lacking(config, command, admin, layout.found, CHECK_WITHIN)
     finally:
         admin.close()
+    if denied:
+        what = ", ".join(f"{'/'.join(sorted(each.operations))} the {each.kind} {each.name}" for each in denied)
+        remedy = f"`streamgauge doctor --acls {principal_of(config)}` prints how to allow it"
+        raise KafkaRefuses(f"Kafka does not let us {what}: {remedy}")
+    return layout
 
 
 def _arguments(config: Path | None, instance: str | None, *, verbose: bool, from_now: bool) -> list[str]:

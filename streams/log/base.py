@@ -227,6 +227,10 @@ class Admin(Protocol):
         """What we may do with each topic that exists: of READ, WRITE, CREATE, DELETE, …"""
         ...
 
+    def allowed_groups(self, groups: Sequence[str], timeout: float) -> dict[str, frozenset[str]]:
+        """What we may do with each group, whether it exists or not: of READ, DESCRIBE, DELETE."""
+        ...
+
     def create(
         self,
         name: str,

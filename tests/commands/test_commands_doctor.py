@@ -103,7 +103,7 @@ def test_a_missing_input_is_exit_3() -> None:
 
 
 @pytest.mark.parametrize(("error", "remedy"), [(Refused("no"), "kafka-acls"), (Unreachable("no answer"), "no answer")])
-@pytest.mark.parametrize("step", ["admin", "committed", "init_transactions", "read"])
+@pytest.mark.parametrize("step", ["admin", "init_transactions", "read"])
 def test_what_kafka_refuses_is_a_finding_and_exit_3(step: str, error: Exception, remedy: str) -> None:
     log = cluster()
     log.fail_next(step, error)

@@ -20,6 +20,7 @@ Answer = TypeVar("Answer")
 
 _PAUSE = 0.1
 _MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
+_DENIED_GROUP = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED})
 _NO_GROUP = frozenset({KafkaError.GROUP_ID_NOT_FOUND})
 
 
@@ -50,6 +51,14 @@ class KafkaAdmin:
             if answer is not None
         }
 
+    def allowed_groups(self, groups: Sequence[str], timeout: float) -> dict[str, frozenset[str]]:
+        deadline = time.monotonic() + timeout
+        answers = {group: self._describe_group(group, deadline) for group in groups}
+        return {
+            group: frozenset(operation.name for operation in (answer.authorized_operations if answer else None) or ())
+            for group, answer in answers.items()
+        }
+
     def create(
         self, name: str, partitions: int, config: Mapping[str, str], replication_factor: int | None, timeout: float
     ) -> None:
@@ -58,6 +67,7 @@ class KafkaAdmin:
         self._ask(
             lambda left: self._client.create_topics([topic], request_timeout=left)[name],
             deadline,
+            f"{name} (Create)",
             accept=frozenset({KafkaError.TOPIC_ALREADY_EXISTS}),
         )
         while self._layout(name, deadline) is None:  # made, but not yet known to every broker
@@ -71,6 +81,7 @@ class KafkaAdmin:
             self._ask(
                 lambda left, topic=topic: self._client.delete_topics([topic], request_timeout=left)[topic],  # type: ignore[misc]
                 deadline,
+                f"{topic} (Delete)",
                 accept=_MISSING,
             )
 
@@ -80,6 +91,7 @@ class KafkaAdmin:
             self._ask(
                 lambda left, group=group: self._client.delete_consumer_groups([group], request_timeout=left)[group],  # type: ignore[misc]
                 deadline,
+                f"{group} (Delete)",
                 accept=_NO_GROUP,
             )
 
@@ -88,6 +100,7 @@ class KafkaAdmin:
         self._ask(
             lambda left: next(iter(self._client.delete_records([wanted], request_timeout=left).values())),
             time.monotonic() + timeout,
+            f"{partition.topic} (Delete)",
         )
 
     def offset_for_time(self, partition: TopicPartition, timestamp: int, timeout: float) -> int:
@@ -111,7 +124,19 @@ class KafkaAdmin:
                 TopicCollection([topic]), include_authorized_operations=operations, request_timeout=left
             )[topic],
             deadline,
+            f"{topic} (Describe)",
             accept=_MISSING,
+        )
+
+    def _describe_group(self, group: str, deadline: float) -> Any:
+        """None where we may not even look."""
+        return self._ask(
+            lambda left: self._client.describe_consumer_groups(
+                [group], include_authorized_operations=True, request_timeout=left
+            )[group],
+            deadline,
+            f"{group} (Describe)",
+            accept=_DENIED_GROUP,
         )
 
     def _configs(self, topics: Sequence[str], deadline: float) -> dict[str, dict[str, str]]:
@@ -123,6 +148,7 @@ class KafkaAdmin:
                     iter(self._client.describe_configs([resource], request_timeout=left).values())
                 ),
                 deadline,
+                f"{topic} (DescribeConfigs)",
             )
             found[topic] = {name: entry.value for name, entry in (entries or {}).items() if entry.value is not None}
         return found
@@ -135,13 +161,20 @@ class KafkaAdmin:
                 iter(self._client.list_offsets(asked, isolation_level=level, request_timeout=left).values())
             ),
             deadline,
+            f"{partition.topic} (Describe)",
         )
         return int(answer.offset)
 
     def _ask(
-        self, request: Callable[[float], Future[Any]], deadline: float, accept: frozenset[int] = frozenset()
+        self,
+        request: Callable[[float], Future[Any]],
+        deadline: float,
+        subject: str,
+        accept: frozenset[int] = frozenset(),
     ) -> Any:
-        """The request's answer; None where its error is one of `accept`."""
+        """The request's answer; None where its error is one of `accept`. `subject` is the topic or group that it is
+        about, and the operation that it needs."""
+        named = {KafkaError.TOPIC_AUTHORIZATION_FAILED: subject, KafkaError.GROUP_AUTHORIZATION_FAILED: subject}
         while True:
             left = max(deadline - time.monotonic(), 0.1)
             try:
@@ -153,7 +186,7 @@ class KafkaAdmin:
                 if error.code() in accept:
                     return None
                 if error.code() not in TRANSIENT:
-                    raise translate(error, "request") from exception
+                    raise translate(error, "request", named) from exception
                 if time.monotonic() + _PAUSE > deadline:
                     raise Unreachable(f"no broker answers: {error.str()}", error.name()) from exception
             except TimeoutError as exception:

@@ -100,12 +100,12 @@ class KafkaConsumer:
 
     def committed(self, partitions: Sequence[TopicPartition], timeout: float) -> dict[TopicPartition, Committed | None]:
         # A read_committed client asks for stable offsets (KIP-447), and asks again while a transaction holds them.
-        with translated("request"):
+        with translated("request", self._named(None)):
             answer = self._client.committed([confluent_kafka.TopicPartition(*p) for p in partitions], timeout)
         found: dict[TopicPartition, Committed | None] = {}
         for entry in answer:
             if entry.error is not None:
-                raise translate(entry.error, "request")
+                raise translate(entry.error, "request", self._named(entry.topic))
             key = TopicPartition(entry.topic, entry.partition)
             found[key] = None if entry.offset < 0 else Committed(entry.offset, entry.metadata or "")
         return found
@@ -145,7 +145,12 @@ class KafkaConsumer:
                 # The end lies behind markers and aborted records that are never handed out.
                 self._positions[source] = self._ends[source] = event.offset()
         elif error.code() not in TRANSIENT:
-            self._failure = self._failure or translate(error, "consume")
+            self._failure = self._failure or translate(error, "consume", self._named(event.topic()))
+
+    def _named(self, topic: str | None) -> dict[int, str]:
+        """What a denial is about."""
+        group = {KafkaError.GROUP_AUTHORIZATION_FAILED: self._group_id}
+        return group if topic is None else {**group, KafkaError.TOPIC_AUTHORIZATION_FAILED: topic}
 
     def _hand_over_positions(self) -> None:
         assigned = [confluent_kafka.TopicPartition(*p, offset) for p, offset in self._positions.items()]

@@ -6,7 +6,7 @@ leaves a producer that cannot be trusted (librdkafka#5423), one of any other cal
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
@@ -49,6 +49,12 @@ _BY_CODE: dict[int, type[LogError]] = {
     KafkaError.OFFSET_OUT_OF_RANGE: OffsetOutOfRange,
 }
 
+_DENIED = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "group",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "transactional id",
+}
+
 TRANSIENT = frozenset(
     {
         KafkaError._TIMED_OUT,
@@ -71,8 +77,9 @@ TRANSIENT = frozenset(
 )
 
 
-def translate(error: KafkaError, step: Step) -> LogError:
-    """Our error for the client's."""
+def translate(error: KafkaError, step: Step, named: Mapping[int, str] | None = None) -> LogError:
+    """Our error for the client's. `named` says for the codes of a denial which topic, group or transactional id the
+    call was about: the client's own text does not."""
     kind = _BY_CODE.get(error.code())
     if error.code() == KafkaError._FATAL and step == "consume" and "fenced" in error.str().lower():
         kind = Fenced  # a replaced static member: the real code is in the text alone
@@ -87,7 +94,14 @@ def translate(error: KafkaError, step: Step) -> LogError:
         kind = UnknownOutcome
     if step == "abort" and not issubclass(kind, Fenced):
         kind = ProducerFatal
-    return kind(f"{error.str()} ({step})", error.name())
+    return kind(_text(error, step, named or {}), error.name())
+
+
+def _text(error: KafkaError, step: Step, named: Mapping[int, str]) -> str:
+    what, name = _DENIED.get(error.code()), named.get(error.code())
+    if what is not None and name is not None:
+        return f"Kafka does not let us use the {what} {name}"
+    return f"{error.str()} ({step})"
 
 
 def _by_flags(error: KafkaError) -> type[LogError] | None:
@@ -114,7 +128,7 @@ def error_in(exception: BaseException) -> KafkaError | None:
 
 
 @contextmanager
-def translated(step: Step) -> Iterator[None]:
+def translated(step: Step, named: Mapping[int, str] | None = None) -> Iterator[None]:
     """Run the body; the client's errors leave it as ours."""
     try:
         yield
@@ -122,4 +136,4 @@ def translated(step: Step) -> Iterator[None]:
         error = error_in(exception)
         if error is None:
             raise
-        raise translate(error, step) from exception
+        raise translate(error, step, named) from exception

@@ -118,7 +118,7 @@ class KafkaProducer:
 
     def _delivered(self, on_delivery: Callable[[int], None] | None, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            failure = translate(error, "produce")
+            failure = translate(error, "produce", {KafkaError.TOPIC_AUTHORIZATION_FAILED: message.topic()})
             if self._undelivered is None or isinstance(failure, Refused | TopicMissing):
                 self._undelivered = failure
         elif on_delivery is not None:
@@ -129,7 +129,7 @@ class KafkaProducer:
         if self._dead:
             raise ProducerFatal(f"the producer {self._id} is of no more use", "_FATAL")
         try:
-            with translated(step):
+            with translated(step, {KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: self._id}):
                 yield
         except (Fenced, ProducerFatal, UnknownOutcome):
             self._dead = True

@@ -15,6 +15,8 @@ from streams.log.kafka.settings import Settings, build
 from streams.records import RecordBatch, TopicPartition
 
 _AT_ONCE = 5000
+_HARMLESS = TRANSIENT | {KafkaError.GROUP_AUTHORIZATION_FAILED}
+"""The client looks for the coordinator of the group it must name; nothing is ever asked of it, so it may be refused."""
 _TURN = 0.05  # consume() waits for its whole number or this long, also at the end
 
 
@@ -25,7 +27,7 @@ class KafkaReader:
         self._client = build(confluent_kafka.Consumer, settings.reader())
 
     def bounds(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
-        with translated("request"):
+        with translated("request", {KafkaError.TOPIC_AUTHORIZATION_FAILED: partition.topic}):
             found = self._client.get_watermark_offsets(confluent_kafka.TopicPartition(*partition), timeout)
         if found is None:
             raise Unreachable(f"no broker says where {partition.topic}/{partition.partition} ends", "_TIMED_OUT")
@@ -75,8 +77,8 @@ class KafkaReader:
                     f"{partition.topic}/{partition.partition} no longer holds what was to be read: {error.str()}",
                     error.name(),
                 )
-            elif error.code() not in TRANSIENT:
-                raise translate(error, "consume")
+            elif error.code() not in _HARMLESS:
+                raise translate(error, "consume", {KafkaError.TOPIC_AUTHORIZATION_FAILED: partition.topic})
         return found
 
     def close(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException
 
 from streams.log.base import MESSAGE_LIMIT, WrongProperty
@@ -14,6 +16,24 @@ TRANSACTION_TIMEOUT_MS = 8_000
 """Shorter than the session, so that a dead member's transaction has ended before its successor starts."""
 
 Client = TypeVar("Client")
+_log = structlog.get_logger("streamgauge.kafka")
+
+
+class _ClientLog(logging.Handler):
+    """What the client says of itself. By default that is fatal errors alone, which the call that meets them raises
+    too: worth a line with --verbose. More is said where the user's log_level or debug asks for it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say = _log.debug if record.levelno >= logging.CRITICAL else _log.info
+        say("kafka_client", text=record.getMessage())
+
+
+def _client_log() -> logging.Logger:
+    """Without it the client writes to stderr by itself."""
+    logger = logging.Logger("streamgauge.kafka")
+    logger.addHandler(_ClientLog())
+    return logger
+
 
 _COMMON = {
     "client.id": "streamgauge",
@@ -87,7 +107,7 @@ class Settings:
     def _join(
         self, tuning: Mapping[str, Any], fixed: Mapping[str, Any], errors: Callable[[KafkaError], None]
     ) -> dict[str, Any]:
-        servers = {"bootstrap.servers": self.bootstrap_servers, "error_cb": errors}
+        servers = {"bootstrap.servers": self.bootstrap_servers, "error_cb": errors, "logger": _client_log()}
         return {**_COMMON, **tuning, **self._client, **fixed, **servers}
 
 
