@@ -138,6 +138,7 @@ def calibrate(
         inflation=promise.inflation,
         profile=ready.profile,
         reference=promise.reference,
+        in_order=lag_one is None,
     )
     if lag_one is None:
         _check(found, values, stamps, looks)

@@ -40,7 +40,8 @@ class Calibration:
     transformed (None for those that take none). `profile` is what values pass before they reach the detector, None
     where they go in as they are. `expected_per_30d` is the average number of false alarms of this one series, and
     `at_most_per_30d` its upper limit at 95 % confidence, given how much the reference can tell. `inflation` is how
-    many times larger the variance of a long mean is than if the values were independent. A change of `shift`
+    many times larger the variance of a long mean is than if the values were independent; `in_order`: whether the
+    reference was given in the order in which it came. A change of `shift`
     (standard deviations, a rate's difference, a KS distance, a total variation) is found in about `within` values.
     """
 
@@ -55,6 +56,7 @@ class Calibration:
     inflation: float = 1.0
     profile: Profile | None = None
     reference: Float64Array | None = None
+    in_order: bool = True
 
     def transform(self, values: Values, timestamps: npt.ArrayLike | None = None) -> Float64Array:
         """The values as the detector takes them. `timestamps` (epoch milliseconds, one a value) are needed where the
@@ -62,10 +64,14 @@ class Calibration:
         return as_values(values) if self.profile is None else self.profile.apply(values, timestamps)
 
     def detector(self, reference: Values, timestamps: npt.ArrayLike | None = None) -> Detector:
-        """The detector, built and primed with the healthy sample (in the values' own units, in their order)."""
+        """The detector, built and primed with the healthy sample (in the values' own units, in their order). A window
+        begins full, with the sample's last values, so that it looks from the first value on."""
         held = {} if self.reference is None else {"reference": self.reference}
         made = build(self.name, **self.params, **held)
-        made.prime(self.transform(reference, timestamps))
+        values = self.transform(reference, timestamps)
+        made.prime(values)
+        if self.in_order and "window" in self.params and made.feed(values[-self.params["window"] :]) >= 0:
+            made.prime(values)
         return made
 
     def tree(self) -> dict[str, Any]:

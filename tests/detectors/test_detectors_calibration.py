@@ -248,6 +248,14 @@ def test_an_effect_too_small_to_matter_never_fires_however_many_values_there_are
     assert free.detector(reference).feed(free.transform(small)) >= 0
 
 
+@pytest.mark.parametrize("name", ["windowed_ks", "welch_t", "z_score", "psi"])
+def test_a_window_looks_from_the_first_value_on(name: str) -> None:
+    rng = np.random.default_rng(23)
+    reference = rng.normal(size=10_000)
+    found = detectors.calibrate(name, reference, rate=1.0)
+    assert found.detector(reference).feed(rng.normal(2.0, 1.0, 5000)) < found.params["window"] - 1
+
+
 @pytest.mark.parametrize("name", ["page_hinkley", "cusum", "ewma", "focus", "welch_t", "z_score"])
 def test_only_changes_in_the_direction_asked_for_fire(name: str) -> None:
     rng = np.random.default_rng(14)
