@@ -108,12 +108,13 @@ Delays are values from the change to the first alarm; where there was none withi
 in mean and p90. A blind detector alarms by chance too: its share missed is exp(-horizon × rate).
 
 *Equal rate*: thresholds turned by simulation to {budget} false alarms in a million values, and verified on fresh
-streams: what came of it is in the column. † marks a rate that is another by more than chance and a factor of two (two is
-worth 7 % of a delay): where values are discrete, or a detector tests only now and then, not every rate can be had. *From
-a budget*: `calibrate` with {budget} in a million. *As it comes*: its own defaults; where these alarm all the time, a
-short delay is worth nothing. In bold the shortest mean delay at the equal rate. *log L / information*, where it is known:
-no detector with L values between false alarms, knowing all of both distributions, has a mean delay much under it (Lorden
-1971).
+streams: what came of it is in the column. † marks a rate that is another by more than chance and a factor of two (two
+is worth 7 % of a delay): where values are discrete, or a detector tests only now and then, not every rate can be had.
+*From a budget*: `calibrate` with {budget} in a million. *As it comes*: its own defaults; where these alarm all the
+time, a short delay is worth nothing. In bold the shortest mean delay at the equal rate.
+
+*log L / information*, where it is known: no detector with L values between false alarms, knowing all of both
+distributions, has a mean delay much under it (Lorden 1971).
 """
     ]
     for family in families:

@@ -47,10 +47,8 @@ class Scale:
 
 FULL = Scale(references=8, values=120_000, trials=20, every=20_000)
 QUICK = Scale(
-    references=2, values=5_000, trials=3, every=1_000,
-    families=frozenset(
-        ("normal", "errors 0.1", "scores", "five categories", "AR(1) 0.9", "digits: errors of a classifier")
-    ),
+    references=2, values=4_000, trials=2, every=1_000,
+    families=frozenset(("normal", "errors 0.1", "scores", "five categories", "digits: errors of a classifier")),
 )  # fmt: skip
 
 
