@@ -468,7 +468,7 @@ def test_a_new_version_is_compared_with_the_previous_one() -> None:
     rows = traffic(2, 700, version="v2", change=0, shift=1.0, moved=2, start=3000)
     (found,) = model.apply(rows, 0)
     assert (found.drift.subject, found.drift.version) == ("features.f2", "v2")
-    assert found.row // 2 == found.drift.params["window"] - 1  # its very first window
+    assert found.row // 2 < found.drift.params["window"]  # within its very first window
     told = [each for each in model.tick(0, None) if isinstance(each, MonitorChange)]
     assert {each.reference for each in told if each.version == "v2"} == {"previous_version"}
     assert {each.reference for each in told if each.version == "v1"} == {"self"}
