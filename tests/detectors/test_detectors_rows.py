@@ -47,9 +47,12 @@ def wide(rows: Array) -> Array:
 def test_isolation_scores_are_scikit_learns(size: int, sample: int, trees: int, features: int) -> None:
     rows = mixed(np.random.default_rng(size), size, features)
     forest = IsolationForest(n_estimators=trees, max_samples=sample, random_state=3).fit(rows)
-    params = IsolationForestParams(trees=trees, longest=path_length(sample), **unscaled(features), **arrays_of(forest))
-    found = detectors.find("isolation_forest")(params).scores(wide(rows))  # type: ignore[attr-defined]
-    np.testing.assert_allclose(found, forest.score_samples(wide(rows)), rtol=0, atol=1e-9)
+    arrays = arrays_of(forest)
+    params = IsolationForestParams(trees=trees, longest=path_length(sample), **unscaled(features), **arrays)
+    near = np.tile(arrays["cuts"][arrays["cuts"] != 0][:300, None], features)  # what float32 makes of it decides
+    probes = np.concatenate([wide(rows), near, np.nextafter(near, np.inf), near * (1 + 1e-8), near * (1 - 1e-8)])
+    found = detectors.find("isolation_forest")(params).scores(probes)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(found, forest.score_samples(probes), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(("nu", "gamma", "features"), [(0.1, 0.25, 4), (0.5, 2.0, 1), (0.02, 1e-3, 30)])
