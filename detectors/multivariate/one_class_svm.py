@@ -75,7 +75,7 @@ class OneClassSVM(Outlying):
     >>> detector = OneClassSVM(OneClassSVMParams(reference=rng.normal(size=(1000, 4))))
     >>> rows = np.concatenate([rng.normal(size=(2000, 4)), rng.normal(1.0, size=(400, 4))])
     >>> int(detector.update_many(rows)[0])
-    2116
+    2124
 
     Schölkopf, Platt, Shawe-Taylor, Smola, Williamson: Estimating the support of a high-dimensional distribution. Neural
     Computation 13 (2001), 1443-1471. Fitted by scikit-learn; a restored one does not need it.
