@@ -216,8 +216,22 @@ class Config(Section):
                 )  # fmt: skip
         for path, model in [(("defaults",), self.defaults), *((("models", n), self.model(n)) for n in self.models)]:
             check_detectors(path, model)
-            check_detectors(path, model)
             check_rules(path, model)
+        return self
+
+    @model_validator(mode="after")
+    def _private_features_have_no_second_name(self) -> Config:
+        """A dropped or hashed feature must not be written in the clear as a segment, or as another feature."""
+        features, segments = self.fields.get("features", "features"), self.fields.get("segments", "segments")
+        private = {self.fields.get(f"features.{name}", f"{features}.{name}"): f"features.{name}"
+                   for name in (*self.privacy.drop_features, *self.privacy.hash_features)}  # fmt: skip
+        read = {f"segments.{key}": f"{segments}.{key}" for key in self.segment_keys} | self.fields
+        for field, path in read.items():
+            if path in private and field != private[path]:
+                raise PydanticCustomError(
+                    "private", "takes {taken}, which privacy keeps from being written in the clear",
+                    {"path": ("fields", field), "taken": path},
+                )  # fmt: skip
         return self
 
     def model(self, name: str) -> ModelConfig:

@@ -85,18 +85,12 @@ class PredictionDecoder:
     @classmethod
     def from_config(cls, config: Config) -> PredictionDecoder:
         """The decoder that a configuration asks for."""
-        secret = config.privacy.hash_key
-        privacy = Privacy(
-            frozenset(config.privacy.drop_features),
-            frozenset(config.privacy.hash_features),
-            b"" if secret is None else secret.get_secret_value().encode(),
-        )
         positive = {name: config.model(name).positive_label for name in config.models}
         return cls(
             config.fields,
             config.segment_keys,
             lambda model: positive.get(model, config.defaults.positive_label),
-            privacy,
+            Privacy.from_config(config),
             Span(config.defaults.join.max_future, config.defaults.join.max_past),
         )
 

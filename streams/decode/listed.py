@@ -7,18 +7,21 @@ column, converted in one call.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
-from schemas import MAX_NUMBER, canonical_class
+from schemas import MAX_NUMBER, Config, canonical_class
 from streams.decode.columns import Strings
 from streams.decode.vectors import Doubt, nothing
 from streams.outcomes import Listed
 from streams.records import Float64Array, Int32Array, Int64Array
 
+_DIGEST = re.compile("[0-9a-f]{32}")
 Value = float | str | bool | None
 
 
@@ -29,6 +32,29 @@ class Privacy:
     drop: frozenset[str] = frozenset()
     hashed: frozenset[str] = frozenset()
     key: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def from_config(cls, config: Config) -> Privacy:
+        """What a configuration asks for."""
+        secret = config.privacy.hash_key
+        key = b"" if secret is None else secret.get_secret_value().encode()
+        return cls(frozenset(config.privacy.drop_features), frozenset(config.privacy.hash_features), key)
+
+    def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
+        """A published baseline ({subject: profile}) without what must not be written: dropped features, and values of
+        hashed ones in the clear (counts of hashes stay)."""
+        kept: dict[str, Any] = {}
+        for subject, body in profile.items():
+            of, _, name = subject.partition(".")
+            if of in {"features", "attributions"} and name in self.drop:
+                continue
+            if of == "features" and name in self.hashed:
+                counts = body.get("counts") if isinstance(body, dict) else None
+                if not isinstance(counts, dict) or not all(map(_DIGEST.fullmatch, counts)):
+                    continue
+                body = {key: body[key] for key in ("counts", "rate") if key in body}
+            kept[subject] = body
+        return kept
 
     def digest(self, value: float | str | bool) -> str:
         """The keyed hash of a value's canonical text."""

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from schemas import InputError, parse_control
-from streams.decode import Refusal, Strings
+from schemas import Baseline, InputError, parse_control
+from streams.decode import Privacy, Refusal, Strings
 from streams.join.batches import merged
 from streams.join.clock import EventTime, Ticker
 from streams.join.journal import head_block, read_heads
@@ -48,7 +48,7 @@ class ControlTask:
         copied = 0
         if batch is not None:
             ends[self._source] = int(batch.offsets[-1]) + 1
-            payloads, refusals = _payloads(batch)
+            payloads, refusals = _payloads(batch, self._settings.privacy)
             copied = len(payloads)
             outputs += [self._settings.decoders.dead_letter(refusal, batch) for refusal in refusals]
             outputs += self._copies(payloads)
@@ -89,7 +89,7 @@ class ControlTask:
         self._ledger.restore(read_heads(blocks), committed_of(metadata))
 
 
-def _payloads(batch: RecordBatch) -> tuple[list[bytes], list[Refusal]]:
+def _payloads(batch: RecordBatch, privacy: Privacy) -> tuple[list[bytes], list[Refusal]]:
     payloads: list[bytes] = []
     refusals: list[Refusal] = []
     for place, (offset, value) in enumerate(zip(batch.offsets.tolist(), batch.values, strict=True)):
@@ -99,7 +99,9 @@ def _payloads(batch: RecordBatch) -> tuple[list[bytes], list[Refusal]]:
                 refusals.append(Refusal(place, "missing_field", "a control record needs a key", "key"))
             else:
                 text = key.decode()
-                parse_control(text, value)
+                record = parse_control(text, value)
+                if isinstance(record.body, Baseline) and (privacy.drop or privacy.hashed):
+                    value = msgspec.json.encode({"profile": privacy.profile(record.body.profile)})
                 payloads.append(msgspec.json.encode(Control(text, value, offset)))
         except UnicodeDecodeError:
             refusals.append(Refusal(place, "invalid_utf8", "the key is not UTF-8", "key"))

@@ -13,6 +13,7 @@ from streams.decode import (
     DecodedPredictions,
     LabelDecoder,
     PredictionDecoder,
+    Privacy,
     Refusal,
     Strings,
     dead_letter,
@@ -76,6 +77,7 @@ class JoinSettings:
     disorder: int = 60_000
     idle_after: int = 30_000
     records_per_key: int = 64
+    privacy: Privacy = field(default_factory=Privacy)
 
     @classmethod
     def from_config(cls, config: Config) -> JoinSettings:
@@ -100,6 +102,7 @@ class JoinSettings:
             disorder=join.disorder,
             idle_after=join.idle_after,
             records_per_key=config.limits.records_per_key,
+            privacy=Privacy.from_config(config),
         )
 
     def join_of(self, model: str) -> ModelJoin:
