@@ -73,7 +73,7 @@ def by_simulation(request: Request, knob: Knob, inflation: float, freedom: float
     high, few = _level(alarms, replace(knob, first=low), free, many / SELDOM)
     target = request.share / request.looks * len(stream)
     if few <= target:
-        level, sure = high, high
+        level, sure = high, (few + 2.0 * sqrt(few)) / len(stream)
     elif not (high > low and many > few >= 2):
         raise Uncalibrated("the alarms on streams like the reference do not become rarer with the threshold")
     else:

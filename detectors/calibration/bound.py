@@ -1,8 +1,8 @@
-"""Thresholds by bounds that hold for any number of values: adwin, chi_squared.
+"""Thresholds by bounds that hold for any number of values: adwin, hddm_a, and, with the rate of clumps, chi_squared.
 
-Each bound limits the expected number of alarms of a healthy series at a given rate; linearity of expectation does the
-rest. Both are for independent values; where values depend on each other, sums of them vary as those of fewer
-independent ones would, and what is asked of the exponent is multiplied by that inflation.
+Each limits the expected number of alarms of a healthy series at a given rate; linearity of expectation does the rest.
+They are for independent values; where values depend on each other, sums of them vary as those of fewer independent
+ones would, and what is asked of the exponent is multiplied by that inflation.
 """
 
 from __future__ import annotations
