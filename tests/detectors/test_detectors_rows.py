@@ -234,3 +234,47 @@ def test_the_change_is_dated(name: str) -> None:
         errors.append(detector.since_change - (at + 1))
     assert at >= 0
     assert abs(np.median(errors)) <= (40 if name == "domain_classifier" else 10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_threshold_is_for_what_is_under_way(name: str) -> None:
+    rng = np.random.default_rng(4)
+    detector = detectors.build(name, reference=REFERENCE, **SMALL.get(name, {}))
+    detector.update_many(rng.normal(size=(250, 3)))
+    level = 1e7 if name == "domain_classifier" else 0.9
+    higher = detector.retuned(threshold=level)
+    assert higher.threshold == level
+    assert higher.statistic == detector.statistic > 0
+    assert higher.seen == 250
+
+
+def changes(rng: np.random.Generator, size: int) -> dict[str, Array]:
+    rows = rng.normal(size=(size, 5))
+    return {
+        "mean of all": rows + 0.5,
+        "mean of one": rows + np.eye(5)[0],
+        "wider": rows * 1.5,
+        "narrower": rows * 0.7,
+        "correlated": 0.6 * rows + 0.8 * rng.normal(size=(size, 1)),
+    }
+
+
+@pytest.mark.parametrize("name", ["domain_classifier", "mmd", "one_class_svm"])
+def test_at_one_run_length_it_finds_what_it_is_for(name: str) -> None:
+    kind: Any = detectors.find(name)
+    delays: dict[str, list[float]] = {}
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        reference, healthy = rng.normal(size=(3000, 5)), rng.normal(size=(500, 5))
+        threshold = kind.threshold_for(reference, 1e4)
+        for change, rows in changes(rng, 800).items():
+            detector = detectors.build(name, reference=reference, threshold=threshold)
+            detector.update_many(healthy)
+            at = detector.feed(rows)
+            delays.setdefault(change, []).append(at if at >= 0 else np.inf)
+    medians = {change: float(np.median(found)) for change, found in delays.items()}
+    if name == "one_class_svm":
+        assert medians["wider"] < 100
+        assert medians["narrower"] == medians["correlated"] == np.inf
+    else:
+        assert max(medians.values()) < 200
