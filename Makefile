@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 WORKERS ?= 2
 
-.PHONY: help install check format test demo bench bench-detectors evaluate schemas clean kernels
+.PHONY: help install check format test demo bench bench-detectors evaluate audit schemas clean kernels
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 24
@@ -64,6 +64,9 @@ bench-detectors: kernels ## each detector against river's or scipy's, same value
 evaluate: kernels ## false alarms and delays of every detector, into docs/detectors
 	$(BIN)/python -m detectors.evaluation
 	$(BIN)/python -m tests.promise
+
+audit: install ## known vulnerabilities of the pinned packages, where osv.dev can be reached
+	$(BIN)/python deploy/audit.py
 
 schemas: install ## write JSON Schema and AsyncAPI from the models
 	$(BIN)/streamgauge schemas export

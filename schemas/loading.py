@@ -21,6 +21,8 @@ from schemas.catalogue import DETECTORS, SEVERAL
 from schemas.config import Config
 
 PREFIX = "STREAMGAUGE_"
+_QUOTED = re.compile(r"""(['"])(?!<)[^'"]{4,}\1""")
+"""What PyYAML quotes of the file beyond a sign or two: it may be a secret."""
 KeyPath = tuple[str | int, ...]
 
 
@@ -84,7 +86,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"{where}: is not YAML: {problem.problem or problem.context}") from problem
+        said = _QUOTED.sub("…", problem.problem or problem.context or "")
+        raise ConfigError(f"{where}: is not YAML: {said}") from None  # PyYAML's own text quotes the line
     except yaml.YAMLError as problem:
         raise ConfigError(f"{path}: is not YAML: {problem}") from problem
     finally:
@@ -138,7 +141,9 @@ def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> dict[KeyPath, 
             if not isinstance(below, dict):
                 raise ConfigError(f"environment variable {name}: {_dotted(tuple(parts[: depth + 1]))} has no keys")
             section = below
-        section[parts[-1]] = _scalar(name, environ[name])
+        verbatim = (parts[:2] == ["kafka", "client"] and len(parts) == 3) or parts == ["privacy", "hash_key"]
+        # A password may begin with a bracket.
+        section[parts[-1]] = environ[name] if verbatim else _scalar(name, environ[name])
         variables[tuple(parts)] = name
     return variables
 
@@ -148,8 +153,8 @@ def _scalar(name: str, text: str) -> Any:
         return None if text in {"null", "~"} else text
     try:
         return yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError) as problem:
-        raise ConfigError(f"environment variable {name}: is not YAML: {text!r}") from problem
+    except (yaml.YAMLError, ValueError):
+        raise ConfigError(f"environment variable {name}: is not YAML, though it begins like a list or a map") from None
 
 
 def _sentence(

@@ -13,8 +13,9 @@ class Section(BaseModel):
     """A section of the configuration file."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, coerce_numbers_to_str=True, use_attribute_docstrings=True
-    )
+        frozen=True, extra="forbid", populate_by_name=True, coerce_numbers_to_str=True, use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # it may be a secret
+    )  # fmt: skip
 
     @classmethod
     def keys(cls) -> list[str]:

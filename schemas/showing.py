@@ -11,7 +11,7 @@ import yaml
 from schemas.config import Config
 
 MASK = "********"
-_SECRET = ("password", "secret", "key", "token", "oauthbearer.config")
+_SECRET = ("password", "secret", "key", "token", "oauthbearer.config", "kinit.cmd")
 
 
 def show_config(config: Config) -> str:
