@@ -22,7 +22,7 @@ ATTRIBUTION = 0.1234567890123
 RARE, COMMON = "canary-rare-category", "canary-common-category"
 PAYLOAD = "canary-payload"
 PRIVACY: dict[str, Any] = {
-    "drop_features": ["ssn", "wealth"], "hash_features": ["iban", "salary"], "hash_key": KEY, "categories": ["country"],
+    "drop_features": ["ssn", "wealth"], "hash_features": ["iban", "salary"], "hash_key": KEY,
 }  # fmt: skip
 
 
