@@ -17,7 +17,7 @@ from tests.simulation.topics import OUTCOME, RETRACTED, Row, published
 from tests.simulation.watch import Watch
 from tests.simulation.world import ROLLING, SIZES, TOPICS, Violation, World
 
-_VALUED = 12
+_VALUED = 4
 """Of how many windows the metrics are computed by scikit-learn; the counts of all windows are compared."""
 
 

@@ -122,19 +122,19 @@ def draw_plan(seed: int) -> Plan:
     draw = random.Random(f"plan {seed}")
     partitions = draw.choice((1, 2, 2, 3))
     tight = draw.random() < 0.5
-    span = draw.randrange(15, 45) * SECOND
+    span = draw.randrange(8, 30) * SECOND
     crew = tuple(_crew(draw))
     sent = tuple(sorted(_traffic(draw, seed, span, 25 * MINUTE if tight else 6 * HOUR), key=lambda each: each.at))
     return Plan(
         seed=seed,
         partitions=partitions,
-        outcomes_partitions=draw.choice((1, 2, 2, 4)),
+        outcomes_partitions=draw.choice((1, 2, 2, 3)),
         # Tight: what is held expires in the middle of the history, and no partition is ever left out for silence, so
         # that nothing is read too late. Wide: partitions fall silent and are left out, and nothing expires meanwhile.
         grace=25 * MINUTE if tight else 6 * HOUR,
         idle_after=400 * 24 * HOUR if tight else draw.choice((30, 60)) * SECOND,
         max_skew=draw.choice((10 * MINUTE, HOUR)),
-        commit_interval=draw.choice((200, 500, 1_000, 2_000)),
+        commit_interval=draw.choice((200, 1_000, 1_000, 2_000)),
         snapshot_every=draw.choice((2, 5, 10)) * SECOND,
         span=span,
         crew=crew,
@@ -147,7 +147,7 @@ def _crew(draw: random.Random) -> Iterator[Member]:
     stages: tuple[Stage, Stage] = ("join", "gauge")
     for stage in stages:
         static = draw.random() < 0.5
-        starting = draw.choice((1, 1, 2, 3))
+        starting = draw.choice((1, 1, 1, 2, 3))
         for number in range(SLOTS):
             name = f"{stage}-{number}"
             yield Member(
@@ -156,7 +156,7 @@ def _crew(draw: random.Random) -> Iterator[Member]:
                 name if static else None,
                 skew=draw.choice((0, 0, 700, -3_000, 3_000)),
                 rate=draw.choice((1.0, 1.0, 0.99, 1.01)),
-                slow=draw.choice((1.0, 2.0, 6.0)),
+                slow=draw.choice((2.0, 4.0, 8.0)),
                 from_start=number < starting,
             )
 

@@ -156,7 +156,7 @@ class World:
                     self._settle()
                 # The clock of the ticks waits for the slowest of the clocks that it came from.
                 slowest = max(abs(member.skew) for member in self.plan.crew)
-                self._until_time(self.log.clock + 6 * SECOND + 2 * slowest)
+                self._until_time(self.log.clock + 4 * SECOND + 2 * slowest)
                 self._settle()
         finally:
             self._end()
@@ -307,6 +307,8 @@ class World:
                 worker.run()
             except greenlet.GreenletExit:
                 return
+            except Violation:
+                raise  # the watch's, out of the middle of a commit
             except Exception as problem:  # noqa: BLE001  (whatever ends a worker is judged by a checker)
                 self.deaths.append((slot.member.name, problem))
                 slot.returns = self.log.clock + SECOND if not isinstance(problem, Fenced) else None

@@ -1,0 +1,117 @@
+"""The simulation: generated traffic and generated faults over the in-memory log, one seed = one history.
+
+    python -m tests.simulation --seeds 1000              seeds 1 to 1000; the first that fails is shrunk
+    python -m tests.simulation --seed 39 --keep 0-3,64   one history again, or only these parts of it
+
+| fault of a real Kafka | where it is made |
+|---|---|
+| markers take offsets | `streams/log/memory/partition.py`, always |
+| markers appear one after the other; offsets before or after them | `transactions._finish`; `world._step` |
+| open transactions hold the last stable offset back, and the end is that | `partition.stable_end`, always |
+| committed offsets are unstable while a transaction is open | `transactions.unstable_for`, always |
+| fencing by member and generation, not by ownership | `group.verify_offsets`, always |
+| a commit whose reply is lost, applied or not | `error` UnknownOutcome; then death: `kill` at commit, after |
+| delayed produce | `late produce`: records leave their producer when it commits |
+| rebalance inside consume; eager revocation of everything | `rebalance`, `hire`; `consumer._turn_protocol` |
+| scaling out and in | `hire`, `retire`, crews of 1 to 4 |
+| static members that do not leave | crews with instance names; `group.leave` |
+| two workers of one name | `twin` |
+| arbitrary interleaving of partitions | `world._fetch` |
+| arbitrary interleaving of workers | `world._once`: every step of the log gives way, before and after |
+| death at any step | `kill` |
+| a process that stands still at any step: past the transaction's time-out, past the session's | `stall` |
+| retention, of what is read already; the journal cut at its floor | `retention`; `upkeep`, every 4 s |
+| compaction and tombstones | `compaction` |
+| size and metadata limits | `streams/log/checks.py`, always |
+| offsets that expire | `downtime` with `offsets` |
+| an outage of one partition | `outage` |
+| a broker that refuses every third request | `flaky` |
+| errors of every class from every call | `error` |
+| clocks that differ, and go at other rates | `plan.Member` |
+| hours of downtime, and catching up | `downtime` |
+| labels or predictions that stall beyond the horizon | `plan._traffic`, `stalled` |
+| labels told at the last moment: corrections, withdrawals around expiry and floor | `plan._Drawn._labels` |
+| bad records, and poison that raises while it is applied | `traffic.Traffic._bad`; `plan._Drawn.poison` |
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.simulation.plan import draw_plan
+from tests.simulation.play import Played, parts_of, play, ranges, shrink
+
+_SHRINKING = 150
+
+
+def play_seed(seed: int) -> Played:
+    """The whole history of a seed."""
+    return play(draw_plan(seed))
+
+
+def main() -> int:
+    """Exit code 1 where a history fails."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Simulated histories.")
+    parser.add_argument("--seeds", type=int, default=1_000, help="how many")
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--seed", type=int, help="this one alone")
+    parser.add_argument("--keep", help="only these parts of it, such as 0-3,7")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
+    options = parser.parse_args()
+    if options.seed is not None:
+        return _one(options.seed, options.keep)
+    return _many(range(options.first, options.first + options.seeds), options.workers)
+
+
+def _one(seed: int, keep: str | None) -> int:
+    plan = draw_plan(seed)
+    if keep is not None:
+        plan = plan.keeping(parts_of(keep))
+    for sent in plan.sent:
+        print(f"{sent.at:>7} ms  {sent.record.topic:<12} {sent.record.meaning}")
+    for trouble in plan.troubles:
+        print(f"{trouble.at:>7} ms  {trouble}")
+    played = play(plan)
+    print(played.text or f"seed {seed} holds: {played.commits} commits, {dict(played.checks)}")
+    return 1 if played.checker else 0
+
+
+def _many(seeds: range, workers: int) -> int:
+    began, done, commits = time.monotonic(), 0, 0
+    checks: Counter[str] = Counter()
+    for played in _played(seeds, workers):
+        if played.checker is not None:
+            return _report(played)
+        done, commits, checks = done + 1, commits + played.commits, checks + played.checks
+        if done % 50 == 0:
+            print(f"{done} histories, {commits:,} commits, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{done} histories hold ({seeds.start} to {seeds.stop - 1}), {commits:,} commits; compared:")
+    for name, count in sorted(checks.items()):
+        print(f"  {name:<40} {count:>12,}")
+    return 0
+
+
+def _played(seeds: Iterable[int], workers: int) -> Iterator[Played]:
+    if workers == 1:
+        yield from map(play_seed, seeds)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(play_seed, seeds, chunksize=4)
+
+
+def _report(played: Played) -> int:
+    assert played.checker is not None
+    print(f"seed {played.seed} fails: {played.text}\nshrinking …", flush=True)
+    kept = shrink(draw_plan(played.seed), played.checker, runs=_SHRINKING)
+    print(f"python -m tests.simulation --seed {played.seed} --keep {ranges(kept)}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
