@@ -87,9 +87,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A history to be. Times in ms; `grace`, `idle_after` and `max_skew` are the application's settings."""
+    """A history to be. Times in ms; `ahead` is how far the log's clock is ahead of event time at the start; `grace`,
+    `idle_after` and `max_skew` are the application's settings."""
 
     seed: int
+    ahead: int
     partitions: int
     outcomes_partitions: int
     grace: int
@@ -127,15 +129,16 @@ def draw_plan(seed: int) -> Plan:
     sent = tuple(sorted(_traffic(draw, seed, span, 25 * MINUTE if tight else 6 * HOUR), key=lambda each: each.at))
     return Plan(
         seed=seed,
+        ahead=draw.choice((0, 3 * HOUR, 30 * HOUR)),
         partitions=partitions,
         outcomes_partitions=draw.choice((1, 2, 2, 3)),
         # Tight: what is held expires in the middle of the history, and no partition is ever left out for silence, so
         # that nothing is read too late. Wide: partitions fall silent and are left out, and nothing expires meanwhile.
         grace=25 * MINUTE if tight else 6 * HOUR,
-        idle_after=400 * 24 * HOUR if tight else draw.choice((30, 60)) * SECOND,
+        idle_after=400 * 24 * HOUR if tight else draw.choice((8, 60)) * SECOND,
         max_skew=draw.choice((10 * MINUTE, HOUR)),
         commit_interval=draw.choice((200, 1_000, 1_000, 2_000)),
-        snapshot_every=draw.choice((2, 5, 10)) * SECOND,
+        snapshot_every=draw.choice((1, 2, 5)) * SECOND,
         span=span,
         crew=crew,
         sent=sent,
@@ -228,7 +231,7 @@ def _traffic(draw: random.Random, seed: int, span: int, grace: int) -> Iterator[
 
 def _troubles(draw: random.Random, span: int, partitions: int) -> Iterator[Trouble]:
     kinds = ("kill", "kill", "kill", "stall", "stall", "error", "error", "error", "hire", "retire", "flaky", "outage",
-             "twin", "downtime", "retention", "compaction", "rebalance", "late produce")  # fmt: skip
+             "twin", "swap", "downtime", "retention", "compaction", "rebalance", "late produce")  # fmt: skip
     for _ in range(draw.choice((0, 1, 2, 3, 4, 6, 8))):
         yield _trouble(draw, draw.choice(kinds), draw.randrange(span), partitions)
 
@@ -247,8 +250,8 @@ def _trouble(draw: random.Random, kind: str, at: int, partitions: int) -> Troubl
     if kind == "error":
         step, error = draw.choice(ERRORS)
         return Trouble(at, kind, who, step, "after" if error.endswith("applied") else "before", nth, error=error)
-    if kind in {"hire", "retire", "twin", "rebalance"}:
-        return Trouble(at, kind, f"{stage}-{draw.randrange(SLOTS)}", lasting=draw.choice((3_000, 10_000)))
+    if kind in {"hire", "retire", "twin", "rebalance", "swap"}:
+        return Trouble(at, kind, f"{stage}-{draw.randrange(SLOTS)}", lasting=draw.choice((3_000, 6_000)))
     if kind == "outage":
         topic = draw.choice(("predictions", "labels", "outcomes", "journal", "snapshots", "metrics"))
         return Trouble(at, kind, lasting=draw.choice((1_000, 6_000)), place=(topic, draw.randrange(partitions)))

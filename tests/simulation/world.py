@@ -100,7 +100,7 @@ class SlotClock:
 
     def now(self) -> int:
         log = self._world.log
-        return int(log.clock + self._member.skew + (log.clock - START) * (self._member.rate - 1))
+        return int(log.clock + self._member.skew + (log.clock - self._world.origin) * (self._member.rate - 1))
 
     def steady(self) -> float:
         return self._world.log.clock / 1000 * self._member.rate
@@ -114,7 +114,8 @@ class World:
 
     def __init__(self, plan: Plan, committed: Callable[[World], None] = lambda _: None) -> None:
         self.plan = plan
-        self.log = MemoryLog(clock=START)
+        self.origin = START + plan.ahead
+        self.log = MemoryLog(clock=self.origin)
         self.config = configuration(plan)
         self.sent: list[Logged] = []
         self.deaths: list[tuple[str, BaseException]] = []
@@ -149,17 +150,32 @@ class World:
             with _poison():
                 self._until(lambda: not self._traffic and not self._waiting and not self._promised)
                 self._settle()
-                # First everybody speaks, so that no partition is left out for silence when time makes its leap.
-                for later in (SPAN + HOUR, 24 * HOUR):
-                    for record in Traffic(0, 0, START + later - 24 * HOUR).sentinels():
-                        self._append(record)
-                    self._settle()
+                self._wake()
+                self._send_sentinels(24 * HOUR)
+                self._settle()
                 # The clock of the ticks waits for the slowest of the clocks that it came from.
                 slowest = max(abs(member.skew) for member in self.plan.crew)
                 self._until_time(self.log.clock + 4 * SECOND + 2 * slowest)
                 self._settle()
         finally:
             self._end()
+
+    def _wake(self) -> None:
+        """Everybody speaks, and has said so, when time makes its last leap: who is left out for silence then would be
+        overtaken by it."""
+        for again in range(5):
+            began = self.log.clock
+            self._send_sentinels(SPAN + HOUR + again)
+            self._settle()
+            self._until_time(self.log.clock + 2 * SECOND)
+            self._settle()
+            if self.log.clock - began < self.plan.idle_after - SECOND:
+                return
+        raise Violation("all_is_read", f"not within {self.plan.idle_after} ms, again and again")
+
+    def _send_sentinels(self, later: int) -> None:
+        for record in Traffic(0, 0, START + later - 24 * HOUR).sentinels():
+            self._append(record)
 
     def _settle(self) -> None:
         """Everybody is back, nothing goes wrong any more: until all that is there has been read and committed."""
@@ -220,14 +236,14 @@ class World:
             return
         times = [each for slot in self._slots.values() for each in (slot.until, slot.returns) if each is not None]
         times += [at for at, _ in self._promised]
-        times += [START + each[-1].at for each in (self._waiting, self._traffic) if each]
+        times += [self.origin + each[-1].at for each in (self._waiting, self._traffic) if each]
         self.log.advance(max(1, min(times, default=clock + SECOND) - clock))
 
     def _happen(self) -> None:
         clock = self.log.clock
-        while self._traffic and START + self._traffic[-1].at <= clock:
+        while self._traffic and self.origin + self._traffic[-1].at <= clock:
             self._append(self._traffic.pop().record)
-        while self._waiting and START + self._waiting[-1].at <= clock:
+        while self._waiting and self.origin + self._waiting[-1].at <= clock:
             self._trouble(self._waiting.pop())
         for promise in [each for each in self._promised if each[0] <= clock]:
             self._promised.remove(promise)
@@ -411,6 +427,18 @@ class World:
         self.twins.add(name)
         self._slots[name] = Slot(replace(slot.member, name=name, skew=-slot.member.skew))
         self._start(self._slots[name])
+
+    def _swap(self, trouble: Trouble) -> None:
+        """Another takes over, commits, and leaves, while the first one stands still, too short to lose its place."""
+        first = next((slot for slot in self._slots.values() if slot.run is not None
+                      and slot.member.stage == self._slots[trouble.who].member.stage), None)  # fmt: skip
+        second = self._slots[trouble.who]
+        if first is None or first is second or second.run is not None:
+            return
+        self._start(second)
+        stall = Trouble(trouble.at, "stall", first.member.name, "poll", "before", lasting=trouble.lasting + 5 * SECOND)
+        first.armed.append((stall, 2))
+        self._later(trouble.lasting, lambda: self._retire(trouble))
 
     def _downtime(self, trouble: Trouble) -> None:
         """Everybody dies at once, and is back after a while; with luck the groups' offsets have expired by then."""
