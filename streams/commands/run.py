@@ -38,7 +38,8 @@ def run(
                      "rebalance. Each running instance needs a name of its own.", show_default=False),
     ] = None,
     from_now: Annotated[
-        bool, typer.Option("--from-now", help="At the first start, begin at the end of the inputs.")
+        bool, typer.Option("--from-now", help="At the first start, begin at the end of the inputs; later, a changed "
+                     "horizon or grace holds from now on instead of being refused.")
     ] = False,
 ) -> None:  # fmt: skip
     """Monitor: read predictions and labels, publish metrics, alerts and dead letters, exactly once."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import structlog
 
+from schemas import format_duration
 from streams.log import Committed
 from streams.records import Moment, OutputRecord, RecordBatch, TopicPartition
 from streams.worker.births import birth_record, read_birth
 from streams.worker.errors import Misfit, StateLost
-from streams.worker.journal import Envelope, Ledger, envelope_record, newest_envelope
+from streams.worker.journal import Envelope, Ledger, Terms, envelope_record, newest_envelope
 from streams.worker.restore import first_offset, readable_state, require_readable
 from streams.worker.stage import Figures, JoinCore, Library, MaybeOffsets, StageTask, Turn
 
@@ -24,7 +25,8 @@ _log = structlog.get_logger("streamgauge.join")
 @dataclass(frozen=True, slots=True)
 class JoinTopics:
     """The topics of the join stage. `partitions` is the count of predictions and of labels; `births` that of the
-    snapshots topic, where births are recorded. `start` is kafka.start."""
+    snapshots topic, where births are recorded. `start` is kafka.start. `terms` are those of the configuration; others
+    than those of the journal are refused, unless `new_terms` says that they are to hold from now on."""
 
     predictions: str
     labels: str
@@ -34,6 +36,8 @@ class JoinTopics:
     partitions: int
     births: int
     start: str = "earliest"
+    terms: Terms | None = None
+    new_terms: bool = False
 
 
 class JoinStage:
@@ -71,6 +75,7 @@ class JoinStage:
             newest = newest_envelope(place, library)
         if newest is None:
             return self._begin(task, committed, library)
+        self._refuse_other_terms(newest.terms, place)
         sources = _sources(newest, committed, place)
         for partition, each in sources.items():
             require_readable(partition, each.offset, library)
@@ -80,7 +85,23 @@ class JoinStage:
         what = f"the journal {place.topic}/{place.partition}"
         with readable_state(what), closing(ledger.read(newest.floor, library)) as blocks:
             core.restore(blocks, metadata)
-        return JoinStageTask(task, core, sources, ledger, birth=None)
+        return JoinStageTask(task, core, sources, ledger, self._topics.terms, birth=None)
+
+    def _refuse_other_terms(self, before: Terms | None, place: TopicPartition) -> None:
+        now = self._topics.terms
+        if before is None or now is None or before == now:
+            return
+        if self._topics.new_terms:
+            _log.warning("new_terms_from_now_on", journal=f"{place.topic}/{place.partition}")
+            return
+        said = [
+            f"horizon {format_duration(each.horizon)}, grace {format_duration(each.grace)}" for each in (before, now)
+        ]
+        what = f"{said[0]}, now it is {said[1]}" if said[0] != said[1] else "other join settings of some model"
+        raise Misfit(
+            f"what the journal {place.topic}/{place.partition} holds was joined with {what}: which labels count would "
+            "change in the middle; set it back, or say `run --from-now` once to have the new one from now on"
+        )
 
     def _begin(self, task: int, committed: MaybeOffsets, library: Library) -> StageTask:
         place = TopicPartition(self._topics.journal, task)
@@ -96,7 +117,7 @@ class JoinStage:
         offsets = {each: first_offset(each, start, library) for each in self.partitions_of(task)}
         sources = {partition: Committed(offset, "") for partition, offset in offsets.items()}
         birth = birth_record(births, self.name, task, self._topics.partitions + 1, offsets)
-        return JoinStageTask(task, self._make(task), sources, Ledger(place), birth)
+        return JoinStageTask(task, self._make(task), sources, Ledger(place), self._topics.terms, birth)
 
 
 def _sources(newest: Envelope, committed: MaybeOffsets, place: TopicPartition) -> dict[TopicPartition, Committed]:
@@ -131,12 +152,14 @@ class JoinStageTask:
         core: JoinCore,
         sources: Mapping[TopicPartition, Committed],
         ledger: Ledger,
+        terms: Terms | None,
         birth: OutputRecord | None,
     ) -> None:
         self.number = number
         self.partitions = tuple(sorted(sources))
         self._core = core
         self._ledger = ledger
+        self._terms = terms
         self._birth = birth
         self._positions = {partition: each.offset for partition, each in sources.items()}
         self._event_times: Mapping[TopicPartition, int] = {}
@@ -163,8 +186,9 @@ class JoinStageTask:
         offsets = {partition: Committed(self._positions[partition], step.metadata) for partition in self.partitions}
         blocks: Sequence[bytes | None] = step.journal or (None,)
         journal = [
-            envelope_record(self._ledger.place, step.commit, self._floor, offsets, block) for block in blocks
-        ]  # fmt: skip
+            envelope_record(self._ledger.place, Envelope(step.commit, self._floor, offsets, block, self._terms))
+            for block in blocks
+        ]
         outputs = list(step.outputs)
         if self._birth is not None:
             outputs.append(self._birth)

@@ -3,7 +3,7 @@
 Every commit of a join task writes at least one envelope to the task's partition, so the newest one says what the
 group's committed offsets were, whatever became of them: offsets expire with an idle group, the journal does not.
 
-    {commit, floor, sources: [[topic, partition, offset, metadata], …], block}
+    {commit, floor, sources: [[topic, partition, offset, metadata], …], block, terms: [horizon, grace, digest]}
 
 `floor` is the oldest commit whose blocks are still needed; what lies below it is skipped, and deleted now and then.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from streams.log import Committed
@@ -20,28 +20,41 @@ from streams.records import OutputRecord, TopicPartition
 from streams.state import pack, unpack
 from streams.worker.errors import StateLost
 from streams.worker.restore import bounds, read_range
-from streams.worker.stage import JournalBlock, Library, Offsets
+from streams.worker.stage import JournalBlock, Library
 
 _MAGIC = b"SGJE"
 _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What decides which label counts, and for how long anything is held: the defaults in milliseconds, and a digest
+    of those of every model. Outcomes follow from the two input topics only while they stay as they are."""
+
+    horizon: int
+    grace: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
-    """What one record of the journal says; `block` is None where the commit changed nothing that is held."""
+    """What one record of the journal says; `block` is None where the commit changed nothing that is held. `terms` are
+    those that it was joined by, None where they were not written yet."""
 
     commit: int
     floor: int
     sources: dict[TopicPartition, Committed]
     block: bytes | None
+    terms: Terms | None = None
 
 
-def envelope_record(
-    place: TopicPartition, commit: int, floor: int, sources: Offsets, block: bytes | None
-) -> JournalBlock:
+def envelope_record(place: TopicPartition, envelope: Envelope) -> JournalBlock:
     """The record of an envelope, to be produced to `place`."""
-    told = [[*partition, each.offset, each.metadata] for partition, each in sorted(sources.items())]
-    value = pack(_MAGIC, _VERSION, {"commit": commit, "floor": floor, "sources": told, "block": block})
+    told = [[*partition, each.offset, each.metadata] for partition, each in sorted(envelope.sources.items())]
+    terms = None if envelope.terms is None else list(astuple(envelope.terms))
+    commit = envelope.commit
+    tree = {"commit": commit, "floor": envelope.floor, "sources": told, "block": envelope.block, "terms": terms}
+    value = pack(_MAGIC, _VERSION, tree)
     return JournalBlock(OutputRecord(place.topic, str(commit).encode(), value, place.partition), commit)
 
 
@@ -49,7 +62,8 @@ def open_envelope(value: bytes) -> Envelope:
     """Read one back. Raises StateError where it is damaged or newer than this version."""
     tree: Any = unpack(_MAGIC, _VERSION, value)
     sources = {TopicPartition(topic, number): Committed(at, text) for topic, number, at, text in tree["sources"]}
-    return Envelope(tree["commit"], tree["floor"], sources, tree["block"])
+    terms = tree.get("terms")
+    return Envelope(tree["commit"], tree["floor"], sources, tree["block"], None if terms is None else Terms(*terms))
 
 
 def newest_envelope(place: TopicPartition, library: Library) -> Envelope | None:

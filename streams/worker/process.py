@@ -6,6 +6,8 @@ The stages' cores are imported only where they run: they bring numba, scipy and 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import signal
 import uuid
 from collections.abc import Callable
@@ -14,12 +16,13 @@ from typing import Literal
 
 import structlog
 
-from schemas import Config
+from schemas import Config, JoinConfig
 from streams.log import Log
 from streams.worker.clock import SystemClock
 from streams.worker.gauge_stage import GaugeStage, GaugeTopics
 from streams.worker.http import Answers, HttpServer
 from streams.worker.join_stage import JoinStage, JoinTopics
+from streams.worker.journal import Terms
 from streams.worker.loop import Worker
 from streams.worker.settings import WorkerSettings
 from streams.worker.stage import JoinCore, Stage
@@ -31,8 +34,9 @@ StageName = Literal["join", "gauge"]
 _log = structlog.get_logger("streamgauge.process")
 
 
-def join_stage(config: Config, layout: Layout, start: str) -> JoinStage:
-    """The join stage of an application whose inputs have `layout.partitions` partitions."""
+def join_stage(config: Config, layout: Layout, start: str, *, new_terms: bool = False) -> JoinStage:
+    """The join stage of an application whose inputs have `layout.partitions` partitions. `new_terms`: a horizon other
+    than the one before is to hold from now on."""
     from streams.join import ControlTask, JoinSettings, JoinTask
 
     settings = JoinSettings.from_config(config)
@@ -47,8 +51,20 @@ def join_stage(config: Config, layout: Layout, start: str) -> JoinStage:
         config.topics.predictions, config.topics.labels, config.topics.control,
         config.journal_topic, config.snapshots_topic,
         partitions=layout.partitions, births=config.outcomes_partitions, start=start,
+        terms=_terms(config), new_terms=new_terms,
     )  # fmt: skip
     return JoinStage(topics, config.join_group, make)
+
+
+def _terms(config: Config) -> Terms:
+    def told(join: JoinConfig) -> str:
+        return join.model_dump_json(include={"horizon", "grace", "on_expiry"})
+
+    default = config.defaults.join
+    others = {name: told(config.model(name).join) for name in sorted(config.models)}
+    said = [told(default), {name: text for name, text in others.items() if text != told(default)}]
+    digest = hashlib.blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
+    return Terms(default.horizon, default.grace, digest)
 
 
 def gauge_stage(config: Config) -> GaugeStage:
@@ -68,11 +84,13 @@ def make_worker(
     *,
     instance: str | None,
     start: str,
+    new_terms: bool = False,
     beat: Callable[[], None] = lambda: None,
     warmed_up: Callable[[], None] = lambda: None,
 ) -> Worker:
-    """A worker of the stage, not started. `start` is where inputs without committed offsets begin."""
-    stage: Stage = join_stage(config, layout, start) if name == "join" else gauge_stage(config)
+    """A worker of the stage, not started. `start` is where inputs without committed offsets begin;
+    `new_terms` as in join_stage."""
+    stage: Stage = join_stage(config, layout, start, new_terms=new_terms) if name == "join" else gauge_stage(config)
     settings = WorkerSettings(
         config.kafka.application_id, instance, uuid.uuid4().hex,
         commit_interval=config.commit_interval / 1000, max_skew=config.max_skew,
@@ -96,8 +114,9 @@ def run_stage(
     start = "latest" if from_now else config.kafka.start
     watchdog = Watchdog()
     worker = make_worker(
-        name, config, log, layout, instance=instance, start=start, beat=watchdog.beat, warmed_up=watchdog.warmed_up
-    )
+        name, config, log, layout, instance=instance, start=start, new_terms=from_now, beat=watchdog.beat,
+        warmed_up=watchdog.warmed_up,
+    )  # fmt: skip
     telemetry = worker.telemetry
 
     def ready() -> tuple[bool, str]:

@@ -18,7 +18,7 @@ from streams.worker import Misfit
 from streams.worker.batches import join_batches
 from streams.worker.exposition import merge_expositions
 from streams.worker.http import Answers, HttpServer
-from streams.worker.journal import Ledger, envelope_record, open_envelope
+from streams.worker.journal import Envelope, Ledger, Terms, envelope_record, open_envelope
 from streams.worker.skew import Skew
 from streams.worker.stop_at import StopAt
 
@@ -111,7 +111,7 @@ def test_batches_of_one_partition_become_one_with_their_keys() -> None:
 
 
 def test_an_envelope_comes_back_as_it_went_and_damage_is_seen() -> None:
-    record = envelope_record(A, 7, 3, {B: Committed(42, '{"commit":7}')}, b"block").record
+    record = envelope_record(A, Envelope(7, 3, {B: Committed(42, '{"commit":7}')}, b"block", Terms(5, 6, "7"))).record
     assert record.value is not None
     envelope = open_envelope(record.value)
     assert (envelope.commit, envelope.floor, envelope.sources, envelope.block) == (
