@@ -100,11 +100,13 @@ class Armed:
         """Look at inputs up to and including the first alarm: its place, or -1."""
         return self._detector.feed(inputs)
 
-    def afresh(self) -> None:
-        """Start anew, against the same reference."""
+    def afresh(self, sample: Sample | None) -> None:
+        """Start anew, against the same reference; `sample` is what the series has kept of it."""
         self._detector.reset()
         if self._start is not None:
             self._detector.load(self._start)
+        elif self.calibration is not None and sample is not None:
+            self._detector = self.calibration.detector(sample.values, sample.timestamps)
 
     @property
     def statistic(self) -> float:

@@ -162,7 +162,7 @@ class Series:
         self.history.extend(replace(lane, values=values))
         found: list[tuple[int, int, Finding]] = []
         for number, watch in enumerate(self.watches):
-            for event in watch.run(lane, self.history, self.levels):
+            for event in watch.run(lane, self.history, self.levels, self.sample):
                 drift = replace(event.drift, cause=self._cause(lane, event.index))
                 found.append((event.index, number, Finding(int(lane.rows[event.index]), drift)))
         found.sort(key=lambda each: each[:2])

@@ -173,8 +173,9 @@ class Watch:
         if self.state == "armed" and not self.firing:
             self._calibrate(sample, share)
 
-    def run(self, lane: Lane, history: History, levels: Levels) -> list[Event]:
-        """Look at the values of the lane in hand, which `history` has taken over."""
+    def run(self, lane: Lane, history: History, levels: Levels, sample: Sample | None) -> list[Event]:
+        """Look at the values of the lane in hand, which `history` has taken over. `sample` is what the series has
+        kept of its reference."""
         if self._armed is None:
             return []
         events: list[Event] = []
@@ -186,7 +187,7 @@ class Watch:
                 back = self._back_at(at, first, len(lane), history, levels)
                 if back is None:
                     break
-                self._restart(history.moments(first + back + 1))
+                self._restart(history.moments(first + back + 1), sample)
                 events.append(Event(back, self._finding("recovered")))
                 at = back + 1
                 continue
@@ -198,7 +199,7 @@ class Watch:
             if found is not None:
                 events.append(Event(at, found))
             elif not self._settings.own:
-                self._armed.afresh()  # insignificant: on, against the same reference
+                self._armed.afresh(sample)  # insignificant: on, against the same reference
             at += 1
         return events
 
@@ -269,11 +270,11 @@ class Watch:
         """The least change of a mean that matters, in the units of the values."""
         return self._min_effect * (1.0 if self._kind == "binary" else before.deviation)
 
-    def _restart(self, now: Moments) -> None:
+    def _restart(self, now: Moments, sample: Sample | None) -> None:
         assert self._armed is not None and self._before is not None
         self._base, self._begin = self._before, now
         self._before = self._calm_since = None
-        self._armed.afresh()
+        self._armed.afresh(sample)
 
     def rebaseline(self) -> DriftFinding | None:
         """Forget the reference. The finding that ends the alert, where one fires."""
