@@ -7,8 +7,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 WORKERS ?= 2
+SEEDS ?= 1000
 
-.PHONY: help install check format test demo bench bench-detectors evaluate audit schemas clean kernels
+.PHONY: help install check format test demo bench bench-detectors evaluate audit schemas clean kernels simulate bugs
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 24
@@ -51,6 +52,12 @@ format: install ## let ruff put things right
 
 test: kernels ## every test, those against a real Apache Kafka too
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+simulate: kernels ## generated traffic and faults, SEEDS=1000 histories; one that fails is shrunk
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --workers $(WORKERS)
+
+bugs: kernels ## look for the seed that catches each deliberate bug
+	$(BIN)/python -m tests.simulation.hunt
 
 demo: kernels ## see it alive: a real model, a planted change, the alert
 	$(BIN)/streamgauge demo
