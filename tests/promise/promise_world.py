@@ -160,7 +160,9 @@ class World:
     def _send_outcomes(self, start: int, stop: int) -> None:
         """What the join stage would write of the same events: a message a model, and a tick."""
         for number, columns in enumerate(self._columns):
-            self._log.append(self._outcomes, encode(_rows(number, columns, start, stop, len(self._columns)), 0, 0))
+            self._log.append(
+                self._outcomes, encode(outcome_rows(number, columns, start, stop, len(self._columns)), 0, 0)
+            )
         rows = Rows.blank(1, [], ("region",))
         rows.kind[:] = Kind.TICK
         tick = Tick(0, 1, MONDAY + (stop - 2) * MINUTE, False, True, self._log.clock)
@@ -229,7 +231,7 @@ def _events(number: int, columns: Columns, start: int, stop: int) -> Iterator[tu
         )  # fmt: skip
 
 
-def _rows(number: int, columns: Columns, start: int, stop: int, models: int) -> Rows:
+def outcome_rows(number: int, columns: Columns, start: int, stop: int, models: int) -> Rows:
     """The rows of the same events: each prediction, and its outcome right behind it."""
     n, width = stop - start, len(NUMERIC) + 2
     strings = [*NUMERIC, "c0", "c1", *(f"k{k}" for k in range(CATEGORIES + 1)), *REGIONS, str(number), "1"]

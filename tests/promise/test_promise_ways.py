@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from tests.promise.promise_traffic import DAY, NULLS, Change, Model
-from tests.promise.promise_world import REFERENCE, World
+from streams.gauge.series import Finding, ModelSeries, SeriesSettings, WatchSettings
+from streams.outcomes import Rows
+from streams.state import pack, unpack
+from tests.promise.promise_traffic import DAY, MINUTE, NULLS, Change, Model
+from tests.promise.promise_world import REFERENCE, World, outcome_rows
 
 PLAN: dict[Change, int] = {"error": 28 * DAY + 300, "feature": 28 * DAY + 300, "nulls": 28 * DAY + 300}
 
@@ -20,6 +26,52 @@ def test_outcomes_written_in_bulk_lead_to_the_alarms_that_joined_ones_lead_to() 
     assert told[0] == told[1]
     assert long.states == short.states
     assert long.reasons == short.reasons
+
+
+WATCHED = SeriesSettings(
+    watches=(
+        WatchSettings("error", "page_hinkley"),
+        WatchSettings("error", "cusum", segment="region"),
+        WatchSettings("score", "windowed_ks"),
+        *(WatchSettings(f"features.{name}", "windowed_ks") for name in ("f0", "f5", "c0")),
+        WatchSettings("features.f0", "page_hinkley"),
+        WatchSettings("missing", "page_hinkley"),
+    ),
+    warm_up=1000,
+    span=21 * DAY * MINUTE,
+    budget=20.0,
+)
+
+
+def fold(rows: Rows, cuts: list[int], stops: set[int]) -> tuple[list[Finding], list[object]]:
+    """What is told of rows in such batches, with a restart at some of the cuts."""
+    model = ModelSeries("m", WATCHED)
+    model.decide("binary")
+    found = []
+    for start, stop in pairwise([0, *cuts, len(rows)]):
+        if start in stops:
+            tree = unpack(b"TEST", 1, pack(b"TEST", 1, model.snapshot()))
+            model = ModelSeries("m", WATCHED)
+            model.restore(tree)
+        part = rows.take(np.arange(start, stop))
+        found += [replace(each, row=each.row + start) for each in model.apply(part, 0)]
+    return found, model.tick(0, None)
+
+
+def test_seasons_and_long_references_change_nothing_for_any_cut_and_any_restart() -> None:
+    model = Model(np.random.SeedSequence(7))
+    model.scaled = 0
+    columns = model.columns(25, {"feature": 22 * DAY, "nulls": 23 * DAY, "error": 22 * DAY})
+    rows = outcome_rows(0, columns, 0, 25 * DAY, 1)
+    whole = fold(rows, [], set())
+    assert {each.drift.subject for each in whole[0]} >= {"error", "features.f0", model.subject("nulls")}
+    assert any(each.drift.segment for each in whole[0])
+    rng = np.random.default_rng(1)
+    armed_at = 2 * 21 * DAY
+    for _ in range(2):
+        near = rng.integers(armed_at - 50, armed_at + 50, 8)  # where references are completed
+        cuts = sorted({*near.tolist(), *rng.integers(1, len(rows) - 1, 30).tolist()})
+        assert fold(rows, cuts, set(cuts[::3])) == whole
 
 
 def test_a_change_begins_when_it_is_planned_and_leaves_the_healthy_part_as_it_was() -> None:
