@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from streams.log import Fenced
-from streams.records import TopicPartition
+from streams.worker import KafkaRefuses
 from tests.integration import checkers, oracle
 from tests.integration.again import pass_again, said, was_said
 from tests.integration.traffic import SENTINEL
+from tests.simulation.application import ROLLING, SIZES, TOPICS
+from tests.simulation.slots import Violation
 from tests.simulation.topics import OUTCOME, RETRACTED, Row, published
 from tests.simulation.watch import Watch
-from tests.simulation.world import ROLLING, SIZES, TOPICS, Violation, World
+from tests.simulation.world import World
 
 _VALUED = 4
 """Of how many windows the metrics are computed by scikit-learn; the counts of all windows are compared."""
@@ -56,9 +58,11 @@ def _named(checker: str) -> Iterator[None]:
 
 
 def _workers_live(world: World) -> None:
-    """A worker ends when it is told to, or when a newer one has taken its name; nothing else ends it here."""
+    """A worker ends when it is told to, in time or not, or when a newer one has taken its name; nothing else does."""
     for name, problem in world.deaths:
-        if not (isinstance(problem, Fenced) and name in world.twins):
+        fenced = isinstance(problem, Fenced) and name in world.twins
+        impatient = isinstance(problem, KafkaRefuses) and name in world.retired
+        if not (fenced or impatient):
             raise Violation("workers_live", f"{name} ended with {type(problem).__name__}: {problem}") from problem
 
 
@@ -170,6 +174,3 @@ def _compare(scope: oracle.Scope, rows: list[Row], event: dict[str, Any]) -> Non
         value = math.fsum(row.weight * (row.prediction == row.label) for row in rows) / total
     told = event["metrics"][name]["value"]
     assert told is not None and abs(told - value) <= 1e-9 * max(1.0, value), f"{scope}: {name} is {told}, not {value}"
-
-
-__all__ = ["TopicPartition", "judge"]

@@ -9,8 +9,9 @@ from itertools import pairwise
 
 from tests.simulation.judge import judge
 from tests.simulation.plan import Plan
+from tests.simulation.slots import Violation
 from tests.simulation.watch import Watch
-from tests.simulation.world import Violation, World
+from tests.simulation.world import World
 
 
 @dataclass(frozen=True, slots=True)

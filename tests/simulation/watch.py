@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from streams.records import TopicPartition
+from tests.simulation.slots import Violation
 from tests.simulation.topics import (
     OUTCOME,
     PREDICTED,
@@ -21,7 +22,7 @@ from tests.simulation.topics import (
     read_message,
     read_state,
 )
-from tests.simulation.world import Violation, World
+from tests.simulation.world import World
 
 
 class Watch:

@@ -1,0 +1,87 @@
+"""The application under simulation: its configuration, its workers, and their clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from schemas import Config
+from streams.gauge import GaugeSettings, GaugeTask
+from streams.log import MemoryLog
+from streams.worker import GaugeStage, GaugeTopics, Telemetry, Worker, WorkerSettings, prepare
+from streams.worker.process import join_stage
+from streams.worker.stop_at import StopAt
+from tests.integration.application import RULE, Topics, settings
+from tests.integration.traffic import HOUR
+from tests.simulation.plan import Member, Plan
+
+TOPICS = Topics("sim")
+SIZES = (HOUR,)
+ROLLING = 20
+
+
+def configuration(plan: Plan) -> Config:
+    """The application of a plan: small windows, quick emissions, thresholds and detectors that do fire."""
+    options: dict[str, Any] = settings("localhost:1", TOPICS)
+    options["outcomes_partitions"] = plan.outcomes_partitions
+    options["max_skew"] = f"{plan.max_skew}ms"
+    defaults = options["defaults"]
+    defaults["join"] |= {"grace": f"{plan.grace}ms", "idle_after": f"{plan.idle_after}ms"}
+    defaults["windows"] = {"tumbling": [f"{size}ms" for size in SIZES], "rolling": [ROLLING], "emit_every": "2s"}
+    defaults["reference"] = {"warm_up": 30}
+    defaults["rules"] = [RULE | {"window": f"{SIZES[0]}ms", "min_count": 3}]
+    defaults["detectors"] = [
+        {"on": "error", "use": "page_hinkley", "severity": "critical", "min_instances": 4, "threshold": 1.0},
+        {"on": "score", "use": "page_hinkley", "severity": "warning", "min_instances": 4, "threshold": 1.0},
+    ]
+    return Config.model_validate(options)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberClock:
+    """A worker's own time: off by its skew, at its own rate; waiting (`wait_for`, ms) gives way to others."""
+
+    log: MemoryLog
+    origin: int
+    member: Member
+    wait_for: Callable[[int], None]
+
+    def now(self) -> int:
+        """Epoch milliseconds, as this worker has them."""
+        return int(self.log.clock + self.member.skew + (self.log.clock - self.origin) * (self.member.rate - 1))
+
+    def steady(self) -> float:
+        """Seconds that never go back."""
+        return self.log.clock / 1000 * self.member.rate
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, rather more than was asked for."""
+        self.wait_for(max(1, int(seconds * 1000 * self.member.slow)))
+
+
+class Application:
+    """Makes workers on a log whose input topics are there; creates the other topics."""
+
+    def __init__(self, plan: Plan, log: MemoryLog) -> None:
+        self._plan, self._log = plan, log
+        self.config = configuration(plan)
+        self._layout = prepare(self.config, log.admin())
+
+    def worker(self, member: Member, life: int, clock: MemberClock) -> Worker:
+        """A worker, not started; a dynamic member is another one in each of its lives."""
+        stage = join_stage(self.config, self._layout, "earliest") if member.stage == "join" else self._gauge()
+        settings = WorkerSettings(
+            self.config.kafka.application_id,
+            member.instance,
+            f"{member.name}-{life}",
+            commit_interval=self._plan.commit_interval / 1000,
+            max_skew=self._plan.max_skew,
+        )
+        telemetry = Telemetry(stage.name, TOPICS["dead-letters"], TOPICS["alerts"])
+        return Worker(stage, self._log, settings, clock, telemetry, stop_at=StopAt(""))
+
+    def _gauge(self) -> GaugeStage:
+        settings = replace(GaugeSettings.from_config(self.config), snapshot_every=self._plan.snapshot_every)
+        topics = GaugeTopics(self.config.outcomes_topic, self.config.snapshots_topic, self._plan.outcomes_partitions)
+        return GaugeStage(topics, self.config.gauge_group, lambda partition: GaugeTask(settings, partition))

@@ -1,0 +1,36 @@
+"""A place for a worker of the simulation; and what is raised where something that must hold does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.worker import Worker
+from tests.simulation.plan import Member, Trouble
+
+
+class Violation(AssertionError):
+    """What must hold does not. `checker` names what found it."""
+
+    def __init__(self, checker: str, text: str) -> None:
+        super().__init__(f"{checker}: {text}")
+        self.checker = checker
+
+
+@dataclass(slots=True)
+class Slot:
+    """A place for a worker, and who is there now. `until` is when it goes on, on the log's clock; None: never."""
+
+    member: Member
+    run: Any = None  # the greenlet; None where nobody is
+    worker: Worker | None = None
+    until: int | None = None
+    armed: list[tuple[Trouble, int]] = field(default_factory=list)
+    returns: int | None = None
+    lives: int = 0
+    asleep: bool = False
+
+    def consumer(self, what: str) -> None:
+        """`suspend` or `wake` its consumer, where it has one."""
+        if self.worker is not None and self.worker._consumer is not None:
+            getattr(self.worker._consumer, what)()

@@ -1,0 +1,138 @@
+"""What goes wrong beside deaths, stalls and errors at a step: one function for each kind of trouble of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from streams.records import TopicPartition
+from tests.simulation.application import TOPICS
+from tests.simulation.plan import SECOND, Trouble
+from tests.simulation.slots import Slot
+from tests.simulation.topics import newest_committed, places, read_state
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+def _hire(world: World, trouble: Trouble) -> None:
+    slot = world.slots[trouble.who]
+    if slot.run is None:
+        slot.returns = None
+        world.start(slot)
+
+
+def _retire(world: World, trouble: Trouble) -> None:
+    slot = world.slots[trouble.who]
+    if slot.worker is not None and slot.run is not None:
+        world.retired.add(trouble.who)
+        slot.worker.stop()
+
+
+def _flaky(world: World, trouble: Trouble) -> None:
+    """Every third request of anybody is refused for a while."""
+    world.flaky_until = world.log.clock + trouble.lasting
+
+
+def _rebalance(world: World, trouble: Trouble) -> None:
+    """The group starts anew although nobody came or went."""
+    world.log.group(_group(world, trouble.who)).topics_changed()
+
+
+def _late_produce(world: World, trouble: Trouble) -> None:
+    world.log.faults.linger = True
+    world.later(trouble.lasting, lambda: setattr(world.log.faults, "linger", False))
+
+
+def _outage(world: World, trouble: Trouble) -> None:
+    assert trouble.place is not None
+    topic, number = trouble.place
+    own = {"outcomes": world.config.outcomes_topic, "journal": world.config.journal_topic,
+           "snapshots": world.config.snapshots_topic}  # fmt: skip
+    place = TopicPartition(
+        own.get(topic, TOPICS[topic]), number % world.log.partition_count(own.get(topic, TOPICS[topic]))
+    )
+    world.log.faults.down.add(place)
+    world.later(trouble.lasting, lambda: world.log.faults.down.discard(place))
+
+
+def _twin(world: World, trouble: Trouble) -> None:
+    """A newer worker of the same name starts while the older one is alive."""
+    slot = world.slots[trouble.who]
+    if slot.member.instance is None or slot.run is None:
+        return
+    name = f"{trouble.who}+{slot.lives}"
+    world.twins |= {each for each, other in world.slots.items() if other.member.instance == slot.member.instance}
+    world.twins.add(name)
+    world.slots[name] = Slot(replace(slot.member, name=name, skew=-slot.member.skew))
+    world.start(world.slots[name])
+
+
+def _swap(world: World, trouble: Trouble) -> None:
+    """Another takes over, commits, and leaves, while the first one stands still, too short to lose its place."""
+    first = next((slot for slot in world.slots.values() if slot.run is not None
+                  and slot.member.stage == world.slots[trouble.who].member.stage), None)  # fmt: skip
+    second = world.slots[trouble.who]
+    if first is None or first is second or second.run is not None:
+        return
+    world.start(second)
+    stall = Trouble(trouble.at, "stall", first.member.name, "poll", "before", lasting=trouble.lasting + 5 * SECOND)
+    first.armed.append((stall, 2))
+    world.later(trouble.lasting, lambda: _retire(world, trouble))
+
+
+def _downtime(world: World, trouble: Trouble) -> None:
+    """Everybody dies at once, and is back after a while; with luck the groups' offsets have expired by then."""
+    for slot in world.slots.values():
+        if slot.run is not None:
+            world.die(slot, trouble.lasting)
+    if trouble.error:
+        world.later(trouble.lasting - SECOND, lambda: _expire_offsets(world))
+
+
+def _expire_offsets(world: World) -> None:
+    heads = [newest_committed(world.log, place, b"head") for place in places(world.log, world.config.snapshots_topic)]
+    for group in (world.config.join_group, world.config.gauge_group):
+        if group == world.config.gauge_group and None in heads:
+            continue  # begun, and no snapshot yet: refused, by contract
+        if not world.log.group(group).members and not world.log.transactions.ending:
+            world.log.expire_offsets(group)
+
+
+def _retention(world: World, trouble: Trouble) -> None:
+    """What has been read of the inputs, and what snapshots cover of the outcomes, is deleted."""
+    for place, committed in world.log.group(world.config.join_group).offsets.items():
+        if place.topic in world.topics.values():
+            world.log.expire_before(place, committed.offset)
+    for place in places(world.log, world.config.snapshots_topic):
+        head = newest_committed(world.log, place, b"head")
+        if head is not None and head.value is not None:
+            cut = read_state(b"SGHD", head.value)["offset"]
+            world.log.expire_before(TopicPartition(world.config.outcomes_topic, place.partition), cut)
+
+
+def _compaction(world: World, trouble: Trouble) -> None:
+    """The cleaner goes over the snapshots, the last few records aside."""
+    for place in places(world.log, world.config.snapshots_topic):
+        world.log.compact(place, world.log.partition(place).end - world.draw.choice((0, 1, 5)))
+
+
+def _group(world: World, who: str) -> str:
+    return world.config.join_group if who.startswith("join") else world.config.gauge_group
+
+
+KINDS: Mapping[str, Callable[[World, Trouble], None]] = {
+    "hire": _hire,
+    "retire": _retire,
+    "flaky": _flaky,
+    "rebalance": _rebalance,
+    "late produce": _late_produce,
+    "outage": _outage,
+    "twin": _twin,
+    "swap": _swap,
+    "downtime": _downtime,
+    "retention": _retention,
+    "compaction": _compaction,
+}
+"""By their names in a plan."""
