@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from tests.simulation.mutants import BUGS, Bug, bugs, planted
-from tests.simulation.plan import Plan, draw_plan
+from tests.simulation.plan import draw_plan
 from tests.simulation.play import parts_of, play, ranges, shrink
 
 
@@ -40,17 +40,14 @@ def hunt(bug: Bug, seeds: Sequence[int], runs: int) -> bool:
             if played.checker is None:
                 continue
             kept = shrink(plan, played.checker, runs=runs)
-        if not _clean(plan, kept):
-            kept = list(range(plan.size))
+        clean = play(plan.keeping(kept))
+        if clean.checker is not None:
+            raise SystemExit(f"seed {seed} --keep {ranges(kept)}: the clean tree fails: {clean.text}")
         print(f"{bug.name}: seed {seed}, {played.text[:200]}; {len(kept)} of {plan.size} parts", flush=True)
         _record(bug, f"{seed} keep {ranges(kept)}", played.checker)
         return True
     print(f"{bug.name}: NOT caught within {len(seeds)} seeds", flush=True)
     return False
-
-
-def _clean(plan: Plan, kept: list[int]) -> bool:
-    return play(plan.keeping(kept)).checker is None
 
 
 def _record(bug: Bug, seed: str, checker: str) -> None:

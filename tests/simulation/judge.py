@@ -12,7 +12,7 @@ from streams.log import Fenced
 from streams.worker import KafkaRefuses
 from tests.integration import checkers, oracle
 from tests.integration.again import pass_again, said, was_said
-from tests.integration.traffic import SENTINEL
+from tests.integration.traffic import SENTINEL, TASKS
 from tests.simulation.application import ROLLING, SIZES, TOPICS
 from tests.simulation.slots import Violation
 from tests.simulation.topics import OUTCOME, RETRACTED, Row, published
@@ -105,7 +105,7 @@ def _one_pass(world: World, watch: Watch, events: list[checkers.Published], aler
 
 
 def _final(metrics: list[dict[str, Any]]) -> int:
-    final: set[checkers.Window] = set()
+    final: set[oracle.Window] = set()
     for event in metrics:
         window = checkers.window_of(event)
         if window is None or window.start is None:
@@ -166,7 +166,7 @@ def _compare(scope: oracle.Scope, rows: list[Row], event: dict[str, Any]) -> Non
     if not rows:
         return
     total = math.fsum(row.weight for row in rows)
-    if oracle.TASKS[scope.model] == "regression":
+    if TASKS[scope.model] == "regression":
         name = "mae"
         value = math.fsum(row.weight * abs(float(row.prediction or 0) - float(row.label or 0)) for row in rows) / total
     else:

@@ -306,7 +306,7 @@ class World:
 @contextmanager
 def _poison() -> Iterator[None]:
     """Records of the poisonous value raise in the plan of the join; journals are trimmed often; nobody writes a log."""
-    whole = join_plan.words_of
+    whole = vars(join_plan)["words_of"]
 
     def raises(numbers: Any, texts: Any) -> Any:
         if (numbers == POISON).any():
