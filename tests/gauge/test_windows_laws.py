@@ -125,11 +125,11 @@ def test_many_scores_give_a_bound_that_holds_the_exact_area_and_is_narrow() -> N
                 assert low <= exact <= high and high - low <= 0.002
 
 
-def test_changed_windows_start_anew_with_revisions_above_the_old() -> None:
+def test_other_segments_start_anew_with_revisions_above_the_old() -> None:
     windows = ModelWindows("m", SETTINGS)
     windows.apply(rows_of(LOGS["binary"]))
     seen = max(view.revision for view in windows.tick(0, START, 10_000))
-    changed = ModelWindows("m", replace(SETTINGS, rolling=(7,)))
+    changed = ModelWindows("m", replace(SETTINGS, segments=()))
     changed.restore(windows.snapshot())
     changed.apply(rows_of(LOGS["binary"]))
     assert min(view.revision for view in changed.tick(0, START, 10_000)) > seen

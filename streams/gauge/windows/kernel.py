@@ -82,6 +82,7 @@ class Plan(NamedTuple):
     positive_text: int
     pane: int
     sizes: Int64Array
+    since: Int64Array  # of each size, windows that start before this are not kept
     rolling: Int64Array
     cumulative: bool
     classes: int
@@ -154,11 +155,12 @@ def _new_scope(store: Store, plan: Plan, version: int, variant: int, key: int, s
 
 
 @numba.njit(**KERNEL)
-def _may_open(sizes: Int64Array, sealed: int, start: int) -> bool:
-    """Whether any window of a pane is not final yet."""
+def _may_open(sizes: Int64Array, since: Int64Array, sealed: int, start: int) -> bool:
+    """Whether any window of a pane is kept, and not final yet."""
     found = False
     for t in range(len(sizes)):
-        found |= start - start % sizes[t] + sizes[t] > sealed
+        begin = start - start % sizes[t]
+        found |= begin + sizes[t] > sealed and begin >= since[t]
     return found
 
 
@@ -178,14 +180,14 @@ def admit(store: Store, plan: Plan, rows: Any, names: Int32Array, i: int) -> Non
         if timeless:
             continue
         start = row.timestamp - row.timestamp % plan.pane
-        if find(store.tables.cells, scope, start) >= 0 or not _may_open(plan.sizes, plan.sealed, start):
+        if find(store.tables.cells, scope, start) >= 0 or not _may_open(plan.sizes, plan.since, plan.sealed, start):
             continue
         if place > 0 and store.counts[N_CELLS] >= plan.panes:
             continue
         cell = _new_cell(store, scope, start)
         for t in range(len(plan.sizes)):
             begin = start - start % plan.sizes[t]
-            if begin + plan.sizes[t] > plan.sealed:
+            if begin + plan.sizes[t] > plan.sealed and begin >= plan.since[t]:
                 store.cell_windows[cell, t] = _new_window(store, scope, t, begin)
 
 
@@ -410,7 +412,7 @@ def _fold(
     task, counting, scoring, pane = plan.task, plan.counting, plan.scoring, plan.pane
     positive_number, positive_text, rolling = plan.positive_number, plan.positive_text, plan.rolling
     limit, by_class = plan.classes, plan.task <= MULTICLASS
-    window_sizes, sealed, most_cells = plan.sizes, plan.sealed, plan.panes
+    window_sizes, since, sealed, most_cells = plan.sizes, plan.since, plan.sealed, plan.panes
     sizes, most = len(plan.sizes), names.shape[0] - 3
     for i in range(begin, len(rows)):
         if (  # the caller's `needs`
@@ -442,7 +444,7 @@ def _fold(
                 else:
                     panes[place] = find(cell_table, scope, start)
             ids[place] = scope
-            if scope < 0 or (not timeless and panes[place] < 0 and _may_open(window_sizes, sealed, start)):
+            if scope < 0 or (not timeless and panes[place] < 0 and _may_open(window_sizes, since, sealed, start)):
                 if scope >= 0 and place > 0 and counts[N_CELLS] >= most_cells:
                     refused += 1
                     continue

@@ -7,6 +7,8 @@ rises: open → closed → final. A final window is told a last time and forgott
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from metrics import binary, roc_auc
 from schemas import canonical_class
 from streams.gauge.windows import figures
+from streams.gauge.windows.change import begin_of_new, kinds_of, with_other_sizes
 from streams.gauge.windows.features import fold_features, inputs
 from streams.gauge.windows.gather import drop_scores, merge_cells, merge_ring, pane_cells, scores_of
 from streams.gauge.windows.kernel import BINARY, MULTICLASS, REGRESSION, ROW, UNDECIDED, Plan, admit, fold, needs
@@ -24,6 +27,7 @@ from streams.gauge.windows.store import (
     FREE_CHUNK,
     LONG,
     N_CLASSES,
+    N_SCOPES,
     N_WINDOWS,
     OUTCOMES,
     OVERFLOW,
@@ -55,13 +59,21 @@ class ModelWindows:
     def __init__(self, model: str, settings: WindowSettings) -> None:
         self.model = model
         self.task: TaskType | None = settings.task
-        self._settings = settings
+        self._use(settings, settings.pane, np.full(len(settings.tumbling), _NEVER, np.int64))
         self._names = Names(settings)
         self._store = new_store(len(settings.tumbling), len(settings.rolling))
         self._bins: dict[int, roc_auc.Bins] = {}
         self._waiting: list[tuple[Any, Int32Array]] = []  # outcomes before the task is decided
         self._sealed = _NEVER
         self._revision_base = 0
+        self._retired = 0  # the highest revision of windows that are configured no more
+
+    def _use(self, settings: WindowSettings, pane: int, since: Int64Array) -> None:
+        """Keep the windows of these settings; of each tumbling size those that start at `since` or later. A pane may
+        be shorter than the sizes need: it is where they once were others."""
+        self._settings = settings
+        self._pane = pane
+        self._since = since
         self._sizes = np.array(settings.tumbling, np.int64)
         self._kinds = len(settings.tumbling)  # the kind of cumulative windows; rolling ones come after it
 
@@ -97,7 +109,7 @@ class ModelWindows:
         settings = self._settings
         return Plan(
             _TASKS[self.task], counting, scoring, self._names.positive_number, self._names.positive_text,
-            settings.pane, self._sizes, np.array(settings.rolling, np.int64), settings.cumulative,
+            self._pane, self._sizes, self._since, np.array(settings.rolling, np.int64), settings.cumulative,
             settings.categories, settings.open_windows, self._sealed,
         )  # fmt: skip
 
@@ -248,7 +260,7 @@ class ModelWindows:
         if kind == self._kinds:
             return np.array([scopes["ever_cell"][scope]], np.int64)
         size = self._settings.tumbling[kind]
-        cells: Int64Array = pane_cells(self._store, scope, start, start + size, self._settings.pane)
+        cells: Int64Array = pane_cells(self._store, scope, start, start + size, self._pane)
         return cells
 
     def _view(self, window: int, state: int, watermark: int | None, expected: dict[int, float | None]) -> WindowView:
@@ -328,12 +340,12 @@ class ModelWindows:
         self, version: int, variant: int, watermark: int | None, known: dict[int, float | None]
     ) -> float | None:
         """The coverage to be expected of a version × variant, worked out once a tick."""
-        if watermark is None or not self._settings.pane:
+        if watermark is None or not self._pane:
             return None
         keys = self._store.scopes["key"]
         scope = int(np.flatnonzero((keys[:, 0] == version) & (keys[:, 1] == variant) & (keys[:, 2] == -1))[0])
         if scope not in known:
-            known[scope] = expected_coverage(self._store, scope, watermark, self._settings.pane)
+            known[scope] = expected_coverage(self._store, scope, watermark, self._pane)
         return known[scope]
 
     def _class_text(self, code: int) -> str:
@@ -364,6 +376,9 @@ class ModelWindows:
             "task": self.task,
             "sealed": self._sealed,
             "revision_base": self._revision_base,
+            "retired": self._retired,
+            "pane": self._pane,
+            "since": self._since.copy(),
             "names": self._names.snapshot(),
             "store": tree_of(self._store),
             "bins": [[window, *bins] for window, bins in sorted(self._bins.items())],
@@ -373,14 +388,46 @@ class ModelWindows:
         }
 
     def restore(self, tree: Any) -> None:
-        """Take back what snapshot gave. Where the configured windows have changed they start anew, with revisions
-        above all that were given before."""
+        """Take back what snapshot gave. Where other sizes are configured, the windows that are still there go on and
+        the new ones start; where more than sizes has changed all start anew, with revisions above those before."""
+        settings = self._settings
         self._sealed = tree["sealed"]
-        self._revision_base = tree["revision_base"]
-        if tree["shape"] != self._shape():
-            self._revision_base += int(tree["store"]["windows"]["revision"].max(initial=0))
-            self.task = self._settings.task or tree["task"]  # what was decided stays decided
+        self._revision_base, self._retired = tree["revision_base"], tree.get("retired", 0)
+        tumbling, rolling, cumulative, *other = tree["shape"]
+        if other != self._shape()[3:] or (settings.cumulative and not cumulative):
+            last = int(tree["store"]["windows"]["revision"].max(initial=0))
+            self._revision_base += max(last, self._retired)
+            self._retired = 0
+            self.task = settings.task or tree["task"]  # what was decided stays decided
             return
+        before = replace(settings, tumbling=tuple(tumbling), rolling=tuple(rolling), cumulative=cumulative)
+        since = tree.get("since", np.full(len(tumbling), _NEVER, np.int64))
+        self._use(before, tree.get("pane", before.pane), since)
+        self._restore(tree)
+        if before != settings:
+            self._change(settings)
+
+    def _change(self, settings: WindowSettings) -> None:
+        """Go on with other sizes."""
+        before, windows = self._settings, self._store.windows
+        used = int(self._store.counts[N_WINDOWS])
+        self._retired = max(self._retired, int(windows["revision"][:used].max(initial=0)))
+        kept = kinds_of(settings)
+        gone = [number for kind, number in kinds_of(before).items() if kind not in kept]
+        for window in np.flatnonzero(np.isin(windows["kind"][:used], gone) & (windows["alive"][:used] == 1)).tolist():
+            if windows["kind"][window] < self._kinds:
+                self._forget(window)
+            else:
+                windows["alive"][window] = 0
+                self._bins.pop(window, None)
+        if before.cumulative and not settings.cumulative:
+            self._store.cells["alive"][self._store.scopes["ever_cell"][: int(self._store.counts[N_SCOPES])]] = 0
+        self._compact()
+        since = begin_of_new(self._store, before, self._pane, self._since, settings)
+        self._store = with_other_sizes(self._store, before, settings, self._retired)
+        self._use(settings, gcd(self._pane, settings.pane), since)
+
+    def _restore(self, tree: Any) -> None:
         self.task = tree["task"]
         self._names.restore(tree["names"])
         self._store = store_from(tree["store"], len(self._settings.tumbling), len(self._settings.rolling))
