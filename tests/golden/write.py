@@ -68,7 +68,7 @@ class Traffic:
         miss = draw.random() < wrong
         said: Any = {"fraud": 1 - i % 2, "grade": "abc"[(i + 1) % 3], "demand": 30.0}[model] if miss else truth
         event = {
-            "prediction_id": key, "model": model, "version": "2" if i >= 250 else "1", "timestamp": self._log.clock,
+            "prediction_id": key, "model": model, "version": "2" if i >= 440 else "1", "timestamp": self._log.clock,
             "prediction": said, "segments": {"region": draw.choice(["eu", "us"])}, "latency_ms": 5.0 + i % 9,
             "features": {"amount": draw.gauss(100, 10), "country": draw.choice(["DE", "FR", None])},
             "attributions": {"amount": draw.gauss(0, 1)}, "weight": 1.0 + i % 2,
@@ -99,7 +99,7 @@ class Traffic:
 
 
 def make() -> Golden:
-    """A history: 300 predictions of each model, the last 120 often wrong; a stop; then 200 more."""
+    """A history: 300 predictions of each model, the last 120 often wrong; a stop; then 200 more, and it recovers."""
     config = Config.model_validate(OPTIONS)
     log = MemoryLog(clock=NOW)
     world = World(config, log)
@@ -117,7 +117,8 @@ def make() -> Golden:
     before = [identity for events in published(log, config).values() for identity in events]
 
     traffic.sent.clear()
-    traffic.send(300, 200, 0.6)
+    traffic.send(300, 60, 0.6)
+    traffic.send(360, 140, 0.02)
     later_clock = log.clock
     world.run(TURNS)
     history = History(
