@@ -42,7 +42,7 @@ def about(events: Events, detector: str) -> Events:
     return [{key: value for key, value in event.items() if key not in _OF_OTHERS} for event in said]
 
 
-_OF_OTHERS = {"config_hash", "group_id", "calibration"}
+_OF_OTHERS = {"config_hash", "event_id", "group_id", "calibration"}
 """What an event says of more than its own series."""
 
 
