@@ -61,11 +61,13 @@ def fold(rows: Rows, cuts: list[int], stops: set[int]) -> tuple[list[Finding], l
 def test_seasons_and_long_references_change_nothing_for_any_cut_and_any_restart() -> None:
     model = Model(np.random.SeedSequence(7))
     model.scaled = 0
-    columns = model.columns(25, {"feature": 22 * DAY, "nulls": 23 * DAY, "error": 22 * DAY})
+    columns = model.columns(25, {"feature": 22 * DAY - 600, "nulls": 23 * DAY, "error": 22 * DAY})
     rows = outcome_rows(0, columns, 0, 25 * DAY, 1)
     whole = fold(rows, [], set())
     assert {each.drift.subject for each in whole[0]} >= {"error", "features.f0", model.subject("nulls")}
     assert any(each.drift.segment for each in whole[0])
+    (error,) = (each for each in whole[0] if each.drift.subject == "error" and not each.drift.segment)
+    assert [each.feature for each in error.drift.suspects] == ["f0"]  # of what else is watched, nothing has changed
     rng = np.random.default_rng(1)
     armed_at = 2 * 21 * DAY
     for _ in range(2):

@@ -83,6 +83,12 @@ class Series:
         sample = self._samples[-1]
         return sample.values if self._level is None else self._level.apply(sample.values, sample.timestamps)
 
+    @property
+    def inflation(self) -> float:
+        """How many of its values count as one for their dependence, as far as is known."""
+        found = (watch.calibration.inflation for watch in self.watches if watch.calibration is not None)
+        return max(found, default=1.0)
+
     # Reference -----------------------------------------------------------------------------------------------------
 
     def adopt(self, sample: Sample, share: Share, row: int) -> None:

@@ -40,17 +40,17 @@ def _strength(evidence: tuple[float, Suspect]) -> tuple[float, float, str]:
 def _evidence(series: Series, window: int) -> tuple[float, Suspect] | None:
     """(log of the p-value, the suspect); None where the feature has no reference, or too few values."""
     recent = series.history.recent(series.history.count)[-window:]
-    if series.sample is None or len(recent) < min(_WINDOWS):
+    reference = series.levels()
+    if reference is None or len(recent) < min(_WINDOWS):
         return None
     name = series.subject.partition(".")[2]
-    reference = series.sample.values
     several = log(len(_WINDOWS))
     if series.kind == "categories":
         statistic, freedom = detectors.pearson(recent, reference)
         if freedom < 1:
             return None
         # the reference's own error, to first order
-        scaled = statistic / (1.0 + len(recent) / len(reference))
+        scaled = statistic / (1.0 + len(recent) / len(reference)) / series.inflation
         from scipy import special  # half a second that no start need wait for
 
         tail = float(special.chdtrc(freedom, scaled))
@@ -58,7 +58,8 @@ def _evidence(series: Series, window: int) -> tuple[float, Suspect] | None:
         log_p = several + (log(tail) if tail > 0.0 else -scaled / 2.0)
         return log_p, Suspect(name, "chi_squared", statistic, min(1.0, exp(log_p)), None)
     statistic = detectors.ks_distance(recent, reference)
-    log_p = several + log(e) - 2.0 * statistic**2 * len(recent) * len(reference) / (len(recent) + len(reference))
+    size = len(recent) * len(reference) / (len(recent) + len(reference)) / series.inflation
+    log_p = several + log(e) - 2.0 * statistic**2 * size
     up = np.median(recent) > np.median(reference) or (
         np.median(recent) == np.median(reference) and recent.mean() > reference.mean()
     )
