@@ -7,6 +7,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 WORKERS ?= 2
+# Starts are felt, and measured, as they are where it is installed: with bytecode kept.
+unexport PYTHONDONTWRITEBYTECODE
 SEEDS ?= 1000
 
 .PHONY: help install check format test demo bench bench-detectors evaluate audit schemas clean kernels simulate bugs
