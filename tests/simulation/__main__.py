@@ -45,14 +45,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.plan import draw_plan
-from tests.simulation.play import Played, parts_of, play, ranges, shrink
+from tests.simulation.play import Played, parts_of, play, play_seed, ranges, shrink
 
 _SHRINKING = 150
-
-
-def play_seed(seed: int) -> Played:
-    """The whole history of a seed."""
-    return play(draw_plan(seed))
 
 
 def main() -> int:
@@ -85,7 +80,7 @@ def _one(seed: int, keep: str | None) -> int:
 def _many(seeds: range, workers: int) -> int:
     began, done, commits = time.monotonic(), 0, 0
     checks: Counter[str] = Counter()
-    for played in _played(seeds, workers):
+    for played in played_by(seeds, workers):
         if played.checker is not None:
             return _report(played)
         done, commits, checks = done + 1, commits + played.commits, checks + played.checks
@@ -97,7 +92,8 @@ def _many(seeds: range, workers: int) -> int:
     return 0
 
 
-def _played(seeds: Iterable[int], workers: int) -> Iterator[Played]:
+def played_by(seeds: Iterable[int], workers: int) -> Iterator[Played]:
+    """The histories of the seeds, in their order."""
     if workers == 1:
         yield from map(play_seed, seeds)
         return

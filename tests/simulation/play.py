@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tests.simulation.judge import judge
-from tests.simulation.plan import Plan
+from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.slots import Violation
 from tests.simulation.watch import Watch
 from tests.simulation.world import World
@@ -35,6 +35,11 @@ def play(plan: Plan) -> Played:
     except Violation as problem:
         return Played(plan.seed, watch.checks, len(world.steps), problem.checker, str(problem))
     return Played(plan.seed, checks, len(world.steps))
+
+
+def play_seed(seed: int) -> Played:
+    """The whole history of a seed."""
+    return play(draw_plan(seed))
 
 
 def shrink(plan: Plan, checker: str, *, runs: int, played: Callable[[Plan], Played] = play) -> list[int]:

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from tests.simulation.__main__ import played_by
 from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.play import Played, parts_of, play, ranges, shrink
 
@@ -54,6 +55,10 @@ def test_a_failing_history_is_shrunk_to_the_parts_that_matter() -> None:
     kept = shrink(plan, "found", runs=500, played=fails_with_the_culprits)
     assert set(kept) == culprits
     assert runs < 200
+
+
+def test_the_command_spreads_its_seeds_over_processes() -> None:
+    assert [played.checker for played in played_by(range(10, 12), workers=2)] == [None, None]
 
 
 def test_parts_are_told_as_ranges() -> None:
