@@ -85,9 +85,13 @@ class Detector(ABC):
     def state(self) -> State:
         """The arrays that hold everything but the parameters; not copies."""
 
-    @abstractmethod
     def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take over a state of a detector with the same parameters. Raises SnapshotError where it does not fit."""
+        """Take over a state of a detector with the same parameters. Raises SnapshotError where it does not fit.
+
+        A detector whose numbers are places in its arrays looks at them before it takes them over.
+        """
+        for name, array in self.state().items():
+            self._load_array(state, name, array)
 
     @abstractmethod
     def reset(self) -> None:

@@ -119,8 +119,7 @@ class Kswin(Detector):
         return {"counts": self.counts, "ring": self._ring, "words": self._words}
 
     def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        for name, array in self.state().items():
-            self._load_array(state, name, array)
+        super().load(state)
         window, words = len(self._ring), self._words
         filled, at, word = (int(self.counts[place]) for place in (_FILLED, _NEXT, _AT))
         bounded = 0 <= filled <= window and 0 <= at < window and filled in (window, at)

@@ -176,8 +176,7 @@ class Adwin(Detector):
         return {"counts": self.counts, "sums": sums, "sizes": sizes, "totals": totals, "variances": variances}
 
     def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        for name, array in self.state().items():
-            self._load_array(state, name, array)
+        super().load(state)
         self._room = 0
         sizes, deep = self._places[_SIZES:], self.counts[_DEEP]
         bounded = 0 <= deep <= _LEVELS and sizes.min() >= 0 and sizes.max() <= self.params.max_buckets

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from detectors.detector import ALARMED, IGNORED, OBJECTS, SEEN, SINCE, Detector, Float64Array, Int64Array, State, demand
 
@@ -101,10 +99,6 @@ class Cusum(Detector):
 
     def state(self) -> State:
         return {"counts": self.counts, "sums": self._sums}
-
-    def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        for name, array in self.state().items():
-            self._load_array(state, name, array)
 
 
 @numba.njit(cache=True)

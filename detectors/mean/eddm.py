@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from detectors.detector import (
     ALARMED,
@@ -99,10 +97,6 @@ class Eddm(Detector):
 
     def state(self) -> State:
         return {"counts": self.counts, "sums": self._sums}
-
-    def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        for name, array in self.state().items():
-            self._load_array(state, name, array)
 
 
 @numba.njit(cache=True)

@@ -157,8 +157,7 @@ class Focus(Detector):
         return {"counts": self.counts, "sums": self._sums, "pieces": self._pieces}
 
     def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        for name, array in self.state().items():
-            self._load_array(state, name, array)
+        super().load(state)
         for side, kept in enumerate(self.pieces):
             if not (1 <= kept <= PIECES and finite(self._sums) and finite(self._pieces)):
                 raise SnapshotError("the state of focus is not one that can be: pieces out of bounds")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log, sqrt
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from detectors.detector import (
     ALARMED,
@@ -122,10 +120,6 @@ class HddmW(Detector):
 
     def state(self) -> State:
         return {"counts": self.counts, "samples": self._samples}
-
-    def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        for name, array in self.state().items():
-            self._load_array(state, name, array)
 
 
 @numba.njit(cache=True)
