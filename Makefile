@@ -65,9 +65,11 @@ demo: kernels ## see it alive: a real model, a planted change, the alert
 	$(BIN)/streamgauge demo
 
 bench: kernels ## throughput and latency against the ceiling, in one run
+	@$(BIN)/python deploy/warm.py
 	$(BIN)/python -m tests.benchmarks.pipeline
 
 bench-detectors: kernels ## each detector against river's or scipy's, same values, same alarms
+	@$(BIN)/python deploy/warm.py
 	$(BIN)/python -m tests.benchmarks.detector_speed
 
 evaluate: kernels ## false alarms and delays of every detector, into docs/detectors

@@ -22,7 +22,9 @@ MATCHABLE = (
 class ControlEvent(InputEvent):
     """Base of the control topic's values."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", defer_build=True, populate_by_name=True, use_attribute_docstrings=True
+    )
 
 
 class Silence(ControlEvent):

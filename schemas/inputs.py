@@ -209,7 +209,7 @@ OptionalText = Annotated[str | None, BeforeValidator(_optional_text), WithJsonSc
 class InputEvent(BaseModel):
     """Base of the events that come in. Unknown fields are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True, use_attribute_docstrings=True)
 
     @classmethod
     def read(cls, document: dict[str, Any]) -> Any:

@@ -24,5 +24,5 @@ class OutputEvent(BaseModel):
     """Base of the events that go out."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, populate_by_name=True, use_attribute_docstrings=True
+        frozen=True, extra="forbid", strict=True, populate_by_name=True, use_attribute_docstrings=True, defer_build=True
     )

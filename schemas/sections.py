@@ -14,7 +14,7 @@ class Section(BaseModel):
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", populate_by_name=True, coerce_numbers_to_str=True, use_attribute_docstrings=True,
-        hide_input_in_errors=True,  # it may be a secret
+        hide_input_in_errors=True, defer_build=True,  # it may be a secret
     )  # fmt: skip
 
     @classmethod

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute
 
 from streams.records import Float64Array, Int32Array, Int64Array, UInt8Array, Unreadable
 
@@ -355,8 +354,7 @@ def _rows(batch: pa.RecordBatch, n: int, place: dict[str, int]) -> Rows:
             setattr(rows, name, listed(present[name]))
     rows.strings = list(place)
     if "payload" in present:
-        lengths = pa.compute.binary_length(present["payload"]).to_numpy(zero_copy_only=False)
-        rows.payloads = {int(row): present["payload"][row].as_py() for row in np.flatnonzero(lengths)}
+        rows.payloads = {row: data for row, data in enumerate(present["payload"].to_pylist()) if data}
     return rows
 
 

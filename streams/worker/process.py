@@ -21,6 +21,7 @@ from streams.log import Log
 from streams.worker.clock import SystemClock
 from streams.worker.gauge_stage import GaugeStage, GaugeTopics
 from streams.worker.http import Answers, HttpServer
+from streams.worker.interpreter import keep_what_is_there, load_numba_without_blas
 from streams.worker.join_stage import JoinStage, JoinTopics
 from streams.worker.journal import Terms
 from streams.worker.loop import Worker
@@ -112,6 +113,7 @@ def run_stage(
 ) -> None:
     """Run a stage until SIGTERM or SIGINT. Raises what ends a worker. `on_listening` gets the port that was bound."""
     start = "latest" if from_now else config.kafka.start
+    load_numba_without_blas()
     watchdog = Watchdog()
     worker = make_worker(
         name, config, log, layout, instance=instance, start=start, new_terms=from_now, beat=watchdog.beat,
@@ -128,6 +130,7 @@ def run_stage(
     try:
         with stopping_on_signals(worker.stop):
             on_listening(server.port, worker)
+            keep_what_is_there()
             _log.info("stage_starts", stage=name, instance=instance, http_port=server.port)
             worker.run()
             _log.info("stage_stopped", stage=name)

@@ -1,0 +1,39 @@
+"""What a stage asks of its interpreter, looked at in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+_A_STAGE = """
+import sys
+from streams.worker.interpreter import load_numba_without_blas
+load_numba_without_blas()
+import numpy as np
+from streams.join import JoinTask
+from streams.partitioner import partition_of
+assert partition_of(b"21", 5000) == (-973932308 & 0x7FFFFFFF) % 5000, "the kernel works: Kafka says murmur2 of 21 so"
+assert "scipy.linalg" not in sys.modules, "and did not wait for scipy.linalg"
+"""
+
+
+def _holds(program: str) -> None:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_kernel_runs_without_scipy_linalg_having_been_imported() -> None:
+    _holds(_A_STAGE)
+
+
+def test_who_needs_scipy_linalg_afterwards_gets_the_real_one() -> None:
+    _holds(
+        _A_STAGE
+        + """
+import scipy.linalg, scipy.linalg.cython_blas
+assert scipy.linalg.cython_blas.__pyx_capi__, "the real module"
+import numba
+dot = numba.njit(lambda a, b: a @ b)
+assert dot(np.eye(2), np.full((2, 2), 3.0)).tolist() == [[3.0, 3.0], [3.0, 3.0]], "numba too finds its BLAS"
+"""
+    )
