@@ -1,6 +1,6 @@
 """The promise over five seeds, as a table; exit code 1 where it is not kept.
 
-python -m tests.promise [--seeds 1 2 3 4 5] [--joined]
+python -m tests.promise [--seeds 1 2 3 4 5] [--joined] [--defaults]
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from statistics import median
 
 from tests.promise.promise_verdict import Verdict, judge
-from tests.promise.promise_world import CHANGES
+from tests.promise.promise_world import CHANGES, CONFIG, default_detectors
 
 ALL, WORST = 117, 4
 """False incidents in five seeds (the 95 % bound of a Poisson variable of mean 100), and of a model in a month."""
@@ -45,17 +45,33 @@ def row(verdict: Verdict) -> str:
     return f"{verdict.seed:>4} {armed:>9} {sum(verdict.incidents):>6} {max(verdict.incidents):>6} {changes}"
 
 
+def detail(verdict: Verdict) -> str:
+    """What is armed, and what raised the false alarms."""
+    parts = {"detectors": verdict.states, "false alarms": verdict.alarms}
+    told = [
+        f"     {name}: {', '.join(f'{key} {n}' for key, n in sorted(part.items()))}" for name, part in parts.items()
+    ]
+    return "\n".join(told)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--joined", action="store_true", help="write outcomes in the join stage's place: half the time")
+    parser.add_argument(
+        "--defaults",
+        action="store_true",
+        help="with the detectors of a configuration that names none; what is armed, and what raised false alarms",
+    )
     args = parser.parse_args()
     print("Twenty models, 30 healthy days; then each change: share found, × median delay in units of ln(ARL)/KL")
     print(f"seed     armed  false  worst {''.join(f'{change:>12}' for change in CHANGES)}")
     verdicts = []
     for seed in args.seeds:
-        verdicts.append(judge(seed, joined=args.joined))
+        verdicts.append(judge(seed, joined=args.joined, configured=default_detectors() if args.defaults else CONFIG))
         print(row(verdicts[-1]), flush=True)
+        if args.defaults:
+            print(detail(verdicts[-1]), flush=True)
     problems = broken(verdicts)
     print("\n".join(problems) if problems else "The promise is kept.")
     return 1 if problems else 0

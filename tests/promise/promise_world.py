@@ -59,6 +59,11 @@ CONFIG: dict[str, Any] = {
 """One configuration, for what is healthy and for what changes."""
 
 
+def default_detectors() -> dict[str, Any]:
+    """The same, with the detectors of a configuration that names none."""
+    return {**CONFIG, "defaults": {name: value for name, value in CONFIG["defaults"].items() if name != "detectors"}}
+
+
 @dataclass
 class LogClock:
     """The log's time is the workers'."""
@@ -99,14 +104,22 @@ class Told:
 class World:
     """Models, a log, and a worker of each stage."""
 
-    def __init__(self, models: list[Model], days: int, plans: list[dict[Change, int]], *, joined: bool) -> None:
+    def __init__(
+        self,
+        models: list[Model],
+        days: int,
+        plans: list[dict[Change, int]],
+        *,
+        joined: bool,
+        configured: dict[str, Any] = CONFIG,
+    ) -> None:
         """`plans` say in which minute each change sets in. `joined`: outcomes are written in bulk."""
         self._columns = [model.columns(days, plan) for model, plan in zip(models, plans, strict=True)]
         self._days, self._joined = days, joined
         self._log = MemoryLog(clock=MONDAY, session_timeout=10**15, transaction_timeout=10**15)
         self._clock = LogClock(self._log)
         self.told = Told()
-        config = Config.model_validate(CONFIG)
+        config = Config.model_validate(configured)
         self._topics = config.topics
         for name in (self._topics.predictions, self._topics.labels):
             self._log.create_topic(name, 1)
