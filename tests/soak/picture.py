@@ -1,0 +1,47 @@
+"""The picture of a soak: a panel for each kind of figure, the samples and the slope through them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+from tests.soak.sampling import Sample
+from tests.soak.slopes import Slope
+
+matplotlib.use("svg")
+from matplotlib import pyplot  # the backend is chosen first: there may be no screen
+
+PANELS: Mapping[str, Sequence[str]] = {
+    "resident memory, MiB": ("join.rss", "gauge.rss", "parent.rss"),
+    "open files and threads": ("join.files", "gauge.files", "join.threads", "gauge.threads"),
+    "held records": ("join.held",),
+    "lag, records": ("join.lag", "gauge.lag"),
+    "commit, ms": ("join.commit", "gauge.commit"),
+}
+
+
+def draw(samples: Sequence[Sample], slopes: Sequence[Slope], settle: float, title: str, path: Path) -> None:
+    """Write the picture (SVG). `settle` is when the slopes begin, in seconds."""
+    by_name = {slope.name: slope for slope in slopes}
+    minutes = np.array([sample["seconds"] for sample in samples]) / 60
+    with pyplot.rc_context({"svg.hashsalt": "soak", "svg.fonttype": "none", "font.size": 9}):
+        figure, axes = pyplot.subplots(
+            len(PANELS), 1, sharex=True, figsize=(8, 2.1 * len(PANELS)), layout="constrained"
+        )
+        for axis, (label, names) in zip(axes, PANELS.items(), strict=True):
+            for name in names:
+                values = [sample[name] for sample in samples]
+                found = by_name[name]
+                text = f"{name}  {found.percent:+.2f} %/h [{found.low:+.2f}, {found.high:+.2f}]"
+                axis.plot(minutes, values, linewidth=0.8, label=text)
+            axis.set_ylabel(label)
+            axis.set_ylim(bottom=0)
+            axis.axvline(settle / 60, color="grey", linestyle=":", linewidth=0.8)
+            axis.legend(loc="lower right", fontsize=7, framealpha=0.6)
+        axes[0].set_title(title, fontsize=9)
+        axes[-1].set_xlabel("minutes")
+        figure.savefig(path, metadata={"Date": None})
+        pyplot.close(figure)
