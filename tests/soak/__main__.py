@@ -90,6 +90,7 @@ def capacity(kafka: Kafka, app: SoakApplication, say: Console) -> dict[str, floa
             sent = json.loads(producer.communicate()[0].splitlines()[-1])
         service.terminate()
     (began, before), (ended, after) = marks
+    assert after > before, "nothing was read: are the kernels compiled?"
     return {"offered": sent["messages"] / sent["seconds"], "committed": (after - before) / (ended - began)}
 
 
