@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 from typing import ClassVar
 
 import numba
@@ -22,7 +23,8 @@ from detectors.detector import (
 )
 
 _COUNT, _ERRORS, _LAST, _AT_HIGH = 4, 5, 6, 7  # places in counts: values, errors, the last error's, the widest gap's
-_MEAN, _SQUARES, _HIGH, _RATIO, _WARNING = range(5)  # places in sums
+_MEAN, _SQUARES, _HIGH, _RATIO, _WARNING = range(5)  # places in sums, …
+_WARM, _ALPHA, _BETA, _HALF = range(5, 9)  # … and behind them the parameters: a call is dearer by each argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class EddmParams:
     beta: float = 0.9
 
     def __post_init__(self) -> None:
-        demand(self.warm_start >= 0, "warm_start must not be negative")
+        demand(0 <= self.warm_start < 2**53, "warm_start must not be negative, and below 2^53 values")
         demand(0 < self.beta <= 1, "beta must lie above 0 and be at most 1")
         demand(self.beta <= self.alpha <= 1, "alpha must be at least beta and at most 1")
 
@@ -67,12 +69,16 @@ class Eddm(Detector):
     def __init__(self, params: EddmParams) -> None:
         self.params: EddmParams = params
         self.counts = np.zeros(8, np.int64)
-        self._sums = np.zeros(5)
+        self._sums = np.zeros(9)
+        self._sums[_WARM:] = params.warm_start, params.alpha, params.beta, 0.5
         self.reset()
 
+    def update(self, value: float | None) -> bool:
+        alarmed: bool = _take(self.counts, self._sums, nan if value is None else float(value))
+        return alarmed
+
     def _feed(self, values: Float64Array) -> int:
-        p = self.params
-        found: int = _feed(self.counts, self._sums, values, p.warm_start, p.alpha, p.beta, 0.5)
+        found: int = _feed(self.counts, self._sums, values)
         return found
 
     def reset(self) -> None:
@@ -96,59 +102,57 @@ class Eddm(Detector):
         return OBJECTS
 
     def state(self) -> State:
-        return {"counts": self.counts, "sums": self._sums}
+        return {"counts": self.counts, "sums": self._sums[:_WARM]}
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, _nrt=False)
 def _clear(counts: Int64Array, sums: Float64Array) -> None:
-    counts[ALARMED], counts[SINCE] = 0, 0
-    counts[_COUNT:] = 0
-    sums[:] = 0.0
+    counts[ALARMED] = counts[SINCE] = 0
+    counts[_COUNT] = counts[_ERRORS] = counts[_LAST] = counts[_AT_HIGH] = 0
+    sums[_MEAN] = sums[_SQUARES] = sums[_WARNING] = 0.0
     sums[_HIGH] = -1.0
     sums[_RATIO] = 1.0
 
 
-@numba.njit(cache=True)
-def _feed(
-    counts: Int64Array,
-    sums: Float64Array,
-    values: Float64Array,
-    warm_start: int,
-    alpha: float,
-    beta: float,
-    half: float,
-) -> int:
-    """`half` is 0.5: as an argument it keeps the compiler from a square root, which rounds not always as river's power
-    does."""
+@numba.njit(cache=True, _nrt=False)
+def _take(counts: Int64Array, sums: Float64Array, value: float) -> bool:
+    """Take one value; whether it alarms. The power's exponent comes out of an array: that keeps the compiler from a
+    square root, which rounds not always as river's power does."""
+    if not np.isfinite(value):
+        counts[IGNORED] += 1
+        return False
+    if counts[ALARMED]:
+        _clear(counts, sums)
+    counts[SEEN] += 1
+    counts[_COUNT] += 1
+    if value != 1.0:
+        return False
+    counts[_ERRORS] += 1
+    errors = counts[_ERRORS]
+    gap = float(counts[_COUNT] - counts[_LAST])
+    before = sums[_MEAN]
+    sums[_MEAN] += (1.0 / errors) * (gap - before)
+    sums[_SQUARES] += (gap - before) * (gap - sums[_MEAN])
+    counts[_LAST] = counts[_COUNT]
+    if counts[_COUNT] > sums[_WARM]:
+        deviation = (sums[_SQUARES] / (errors - 1)) ** sums[_HALF] if errors > 1 else 0.0
+        distance = sums[_MEAN] + 2.0 * deviation
+        if distance > sums[_HIGH]:
+            sums[_HIGH] = distance
+            counts[_AT_HIGH] = counts[_COUNT]
+        elif errors > sums[_WARM]:
+            sums[_RATIO] = distance / sums[_HIGH]
+            if sums[_RATIO] < sums[_BETA]:
+                counts[ALARMED] = 1
+                counts[SINCE] = max(1, counts[_COUNT] - counts[_AT_HIGH])
+                return True
+            sums[_WARNING] = 1.0 if sums[_RATIO] < sums[_ALPHA] else 0.0
+    return False
+
+
+@numba.njit(cache=True, _nrt=False)
+def _feed(counts: Int64Array, sums: Float64Array, values: Float64Array) -> int:
     for i in range(len(values)):
-        value = values[i]
-        if not np.isfinite(value):
-            counts[IGNORED] += 1
-            continue
-        if counts[ALARMED]:
-            _clear(counts, sums)
-        counts[SEEN] += 1
-        counts[_COUNT] += 1
-        if value != 1.0:
-            continue
-        counts[_ERRORS] += 1
-        errors = counts[_ERRORS]
-        gap = float(counts[_COUNT] - counts[_LAST])
-        before = sums[_MEAN]
-        sums[_MEAN] += (1.0 / errors) * (gap - before)
-        sums[_SQUARES] += (gap - before) * (gap - sums[_MEAN])
-        counts[_LAST] = counts[_COUNT]
-        if counts[_COUNT] > warm_start:
-            deviation = (sums[_SQUARES] / (errors - 1)) ** half if errors > 1 else 0.0
-            distance = sums[_MEAN] + 2.0 * deviation
-            if distance > sums[_HIGH]:
-                sums[_HIGH] = distance
-                counts[_AT_HIGH] = counts[_COUNT]
-            elif errors > warm_start:
-                sums[_RATIO] = distance / sums[_HIGH]
-                if sums[_RATIO] < beta:
-                    counts[ALARMED] = 1
-                    counts[SINCE] = max(1, counts[_COUNT] - counts[_AT_HIGH])
-                    return i
-                sums[_WARNING] = 1.0 if sums[_RATIO] < alpha else 0.0
+        if _take(counts, sums, values[i]):
+            return i
     return -1
