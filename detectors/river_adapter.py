@@ -91,7 +91,7 @@ class RiverDetector(Detector):
             counts[ALARMED] = counts[SINCE] = 0
             try:
                 self._river.update(value)
-            except (ArithmeticError, ValueError):
+            except (ArithmeticError, TypeError, ValueError):  # the root of a negative number is complex, not an error
                 self._river = self._fresh()
                 counts[IGNORED] += 1
                 continue
