@@ -41,7 +41,7 @@ ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
 OUTCOMES_PARTITIONS = 8
 RETENTION = {"retention.bytes": str(256 * 2**20), "segment.bytes": str(64 * 2**20), "retention.ms": "600000"}
-OFFERED = 60_000  # messages a second of the capacity phase
+OFFERED = 80_000  # messages a second of the capacity phase
 CAPACITY_SECONDS = 60.0
 END_TIMEOUT = 300.0
 
@@ -121,7 +121,7 @@ def soak(kafka: Kafka, app: SoakApplication, rate: float, options: argparse.Name
             sent = json.loads(producer.communicate()[0].splitlines()[-1])
         say.print("the traffic has ended; waiting until all of it is counted …")
         wait_committed(kafka, app)
-        counted = count_all(kafka, app, sent["predictions"])
+        counted = count_all(kafka, app, sent)
         assert {process.pid for process in service.processes()} == pids, "a process was started anew"
         code = service.terminate()
         assert code == 0, service.log()[-3000:]
@@ -139,9 +139,11 @@ def wait_committed(kafka: Kafka, app: Application) -> None:
         )
 
 
-def count_all(kafka: Kafka, app: Application, predictions: int) -> dict[str, int]:
-    """The counts of all models' cumulative windows; waits until every prediction is among them."""
+def count_all(kafka: Kafka, app: Application, sent: Mapping[str, int]) -> dict[str, int]:
+    """The counts of all models' cumulative windows; waits until they are what was sent, each record once."""
     found: dict[str, int] = {}
+    outcomes = sent["predictions"] - sent["unlabelled"]
+    expected = {"predictions": sent["predictions"], "outcomes": outcomes, "corrected_labels": sent["corrections"]}
 
     def complete() -> bool:
         newest: dict[str, tuple[int, dict[str, int]]] = {}
@@ -155,9 +157,9 @@ def count_all(kafka: Kafka, app: Application, predictions: int) -> dict[str, int
         for _, counts in newest.values():
             for name, count in counts.items():
                 found[name] = found.get(name, 0) + count
-        return found.get("predictions", 0) >= predictions
+        return {name: found.get(name, 0) for name in expected} == expected
 
-    wait_until(complete, END_TIMEOUT, f"all {predictions:,} predictions are counted")
+    wait_until(complete, END_TIMEOUT, f"{expected} are counted")
     return dict(found)
 
 
@@ -223,7 +225,7 @@ def main(given: Sequence[str] | None = None) -> dict[str, Any]:
     options = arguments().parse_args(given)
     settle = 60 * (min(10.0, options.minutes / 3) if options.settle is None else options.settle)
     options.out.mkdir(parents=True, exist_ok=True)
-    say = Console(stderr=True)
+    say = Console(stderr=True, width=160)
     found: dict[str, Any] = {"minutes": options.minutes, "cores": os.cpu_count()}
     with dev_kafka() as cluster:
         say.print(f"on {cluster.description}, {os.cpu_count()} cores")
