@@ -8,8 +8,10 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from streams.devkafka.jars import DevKafkaUnavailable, fetch_jars, java
 from streams.devkafka.probe import wait_until_ready
@@ -37,22 +39,34 @@ def local_kafka(
     """Bootstrap servers of a fresh cluster. `properties` go over the defaults, with {broker} and {controller} in their
     values standing for the ports; the PLAINTEXT listener must stay. `format_arguments` go to Kafka's StorageTool
     (e.g. --add-scram)."""
+    with local_cluster(brokers, properties, format_arguments) as cluster:
+        yield cluster.servers
+
+
+@contextmanager
+def local_cluster(
+    brokers: int = 3, properties: Mapping[str, str] | None = None, format_arguments: Sequence[str] = ()
+) -> Iterator[LocalCluster]:
+    """A fresh cluster, as of local_kafka, whose brokers can be killed and started again."""
     jars, launcher = fetch_jars(), java()
     for attempt in range(_ATTEMPTS):
-        with tempfile.TemporaryDirectory(prefix="dev-kafka-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
+        with tempfile.TemporaryDirectory(prefix="dev-kafka-", ignore_cleanup_errors=True) as name:
+            cluster = LocalCluster(Path(name), jars, launcher, brokers, properties or {}, format_arguments)
             try:
-                cluster = _Cluster(Path(name), jars, launcher, brokers, properties or {}, format_arguments)
-                servers = cluster.start(stack)
-            except DevKafkaUnavailable:
-                if attempt + 1 == _ATTEMPTS:
-                    raise
-                continue
-            yield servers
-            return
+                try:
+                    cluster.start_all()
+                except DevKafkaUnavailable:
+                    if attempt + 1 == _ATTEMPTS:
+                        raise
+                    continue
+                yield cluster
+                return
+            finally:
+                cluster.close()
 
 
-class _Cluster:
-    """Configuration and processes of one cluster."""
+class LocalCluster:
+    """Configuration and processes of one cluster. Brokers go by their number, from 0."""
 
     def __init__(
         self,
@@ -70,19 +84,73 @@ class _Cluster:
         self._format_arguments = format_arguments
         ports = free_ports(2 * brokers)
         self._ports, self._controller_ports = ports[:brokers], ports[brokers:]
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.servers = ",".join(f"127.0.0.1:{port}" for port in self._ports)
 
-    def start(self, stack: ExitStack) -> str:
-        """Start every broker, wait until the client sees them all; `stack` stops them."""
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and port of every broker, whether it runs or not."""
+        return [("127.0.0.1", port) for port in self._ports]
+
+    @property
+    def running(self) -> list[int]:
+        """The brokers whose processes live."""
+        return [i for i, process in sorted(self._processes.items()) if process.poll() is None]
+
+    def start_all(self) -> None:
+        """Format the storage, start every broker, wait until the client sees them all."""
+        self._format()
         for i in range(self._brokers):
-            config = self._directory / f"broker-{i}.properties"
-            config.write_text("".join(f"{name}={value}\n" for name, value in self._config(i).items()))
-            self._format(config)
-        processes = [stack.enter_context(self._running(i)) for i in range(self._brokers)]
-        servers = ",".join(f"127.0.0.1:{port}" for port in self._ports)
-        alive = lambda: all(process.poll() is None for process in processes)  # noqa: E731
-        if not wait_until_ready(servers, self._brokers, _START_TIMEOUT, alive=alive):
+            self._spawn(i)
+        self._wait()
+
+    def kill(self, i: int) -> None:
+        """SIGKILL: nothing of the broker gets to clean up. Its data stay."""
+        self._reap(self._processes[i])
+
+    def stop(self, i: int) -> None:
+        """SIGTERM: the broker hands over what it leads, and ends. Its data stay."""
+        process = self._processes[i]
+        for child in psutil.Process(process.pid).children():
+            if child.name() == "java":
+                child.terminate()
+        process.wait(_START_TIMEOUT)
+        self._reap(process)
+
+    def start(self, i: int) -> None:
+        """Start a broker that was killed or stopped, and wait until the client sees it."""
+        assert i not in self.running, f"broker {i} runs"
+        self._spawn(i)
+        self._wait()
+
+    def close(self) -> None:
+        """End every broker."""
+        for process in self._processes.values():
+            if self._brokers > 1:
+                # Each would wait for a quorum that is going away as well; nothing of it is kept anyway.
+                self._reap(process)
+                continue
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                process.wait(_STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self._reap(process)
+
+    def _reap(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill what is left of a broker, its guard first of all: that one would remove the data."""
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+
+    def _wait(self) -> None:
+        running = self.running
+        servers = ",".join(f"127.0.0.1:{self._ports[i]}" for i in running)
+        alive = lambda: self.running == running  # noqa: E731
+        if not wait_until_ready(servers, len(running), _START_TIMEOUT, alive=alive):
             raise DevKafkaUnavailable(f"Apache Kafka did not start: {self._complaint()}")
-        return servers
 
     def _config(self, i: int) -> dict[str, str]:
         several = self._brokers > 1
@@ -124,48 +192,28 @@ class _Cluster:
             },
         }
 
-    def _format(self, config: Path) -> None:
+    def _format(self) -> None:
         standalone = [] if self._brokers > 1 else ["--standalone"]
         quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # it lives for a second
-        command = [
-            *self._java,
-            *quick,
-            "kafka.tools.StorageTool",
-            "format",
-            *standalone,
-            "-t",
-            _CLUSTER_ID,
-            "-c",
-            str(config),
-        ]
-        done = subprocess.run(
-            [*command, *self._format_arguments], capture_output=True, text=True, check=False, timeout=_START_TIMEOUT
-        )
-        if done.returncode != 0:
-            raise DevKafkaUnavailable(f"Apache Kafka's storage could not be formatted: {done.stderr.strip()[-500:]}")
+        tool = [*self._java, *quick, "kafka.tools.StorageTool", "format", *standalone, "-t", _CLUSTER_ID, "-c"]
+        for i in range(self._brokers):
+            config = self._directory / f"broker-{i}.properties"
+            config.write_text("".join(f"{name}={value}\n" for name, value in self._config(i).items()))
+            command = [*tool, str(config), *self._format_arguments]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_START_TIMEOUT)
+            if done.returncode != 0:
+                raise DevKafkaUnavailable(
+                    f"Apache Kafka's storage could not be formatted: {done.stderr.strip()[-500:]}"
+                )
 
-    @contextmanager
-    def _running(self, i: int) -> Iterator[subprocess.Popen[bytes]]:
+    def _spawn(self, i: int) -> None:
         heap = ["-Xmx256m", "-XX:+UseSerialGC"] if self._brokers > 1 else ["-Xmx512m"]
         config = str(self._directory / f"broker-{i}.properties")
         command = ["sh", "-c", _GUARD, "dev-kafka", str(self._directory), *self._java, *heap, "kafka.Kafka", config]
-        with (self._directory / f"broker-{i}.log").open("wb") as output:
-            process = subprocess.Popen(
+        with (self._directory / f"broker-{i}.log").open("ab") as output:
+            self._processes[i] = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
-        try:
-            yield process
-        finally:
-            assert process.stdin is not None
-            if self._brokers > 1:
-                # Each would wait for a quorum that is going away as well; nothing of it is kept anyway.
-                os.killpg(process.pid, signal.SIGKILL)
-            process.stdin.close()
-            try:
-                process.wait(_STOP_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
 
     def _complaint(self) -> str:
         lines = [

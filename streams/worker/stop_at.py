@@ -1,6 +1,6 @@
 """A hook for tests that kill: STREAMGAUGE_TEST_STOP_AT="<step>:<nth>" blocks the process at the nth time it reaches
 that step of a transaction that carries input records, and says so on stderr; "<stage>.<step>:<nth>" blocks that stage
-alone. Without the variable it does nothing."""
+alone. SIGCONT lets it go on. Without the variable it does nothing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import sys
 
 VARIABLE = "STREAMGAUGE_TEST_STOP_AT"
 STEPS = ("begin", "produced", "offsets_sent", "before_commit", "after_commit")
+_LOOK_EVERY = 0.05
+"""Seconds. A signal that comes between the look and a pause without end would be waited for again."""
 
 
 class StopAt:
@@ -31,7 +33,9 @@ class StopAt:
             return
         self._left -= 1
         if self._left == 0:
+            told = []
+            signal.signal(signal.SIGCONT, lambda *_: told.append(True))
             sys.stderr.write(f"streamgauge-stopped-at {step}\n")
             sys.stderr.flush()
-            while True:
-                signal.pause()
+            while not told:
+                signal.sigtimedwait((), _LOOK_EVERY)

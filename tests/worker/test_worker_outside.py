@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -151,6 +152,17 @@ def test_the_test_hook_blocks_at_the_nth_time_and_says_so() -> None:
         assert process.poll() is None
         process.kill()
         assert process.stdout.read() == b"first\n"
+
+
+def test_the_test_hook_lets_go_when_it_is_told_to_continue() -> None:
+    code = "from streams.worker.stop_at import StopAt; StopAt('begin:1').reached('begin'); print('on', flush=True)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with process:
+        assert process.stderr is not None and process.stdout is not None
+        assert process.stderr.readline() == b"streamgauge-stopped-at begin\n"
+        process.send_signal(signal.SIGSTOP)
+        process.send_signal(signal.SIGCONT)
+        assert process.stdout.read() == b"on\n"
 
 
 def test_a_loop_that_hangs_ends_the_process_with_exit_1_and_says_where_it_stood() -> None:
