@@ -20,10 +20,12 @@ class _Codes(dict[str | None, int]):
     def __init__(self, texts: list[str]) -> None:
         super().__init__({None: -1})
         self._texts = texts
+        self.size = 0
 
     def __missing__(self, text: str) -> int:
         code = self[text] = len(self._texts)
         self._texts.append(text)
+        self.size += len(text)
         return code
 
 
@@ -38,6 +40,11 @@ class Strings:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def size(self) -> int:
+        """The characters of all texts."""
+        return self._codes.size
 
     def code(self, text: str) -> int:
         """The code of `text`, given to it now if it has none."""

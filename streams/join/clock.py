@@ -27,11 +27,13 @@ class SourceClock:
 
 
 class EventTime:
-    """The watermark of a task over its partitions; it only rises."""
+    """The watermark of a task over its partitions; it only rises. It may be held back behind what the partitions have
+    shown, so that a jump of theirs is taken in steps, and goes on whether they speak again or not."""
 
     def __init__(self, sources: Sequence[TopicPartition], disorder: int, idle_after: int) -> None:
         self.sources = {source: SourceClock(source) for source in sources}
         self.watermark: int | None = None
+        self._shown: int | None = None  # what the watermark would be, were it not held back
         self._disorder, self._idle_after = disorder, idle_after
 
     def advance(
@@ -45,7 +47,12 @@ class EventTime:
         known = [each for each in speaking if each is not None]
         if known and len(known) == len(speaking):
             reached = min(known) - self._disorder
-            self.watermark = reached if self.watermark is None else max(reached, self.watermark)
+            self._shown = reached if self._shown is None else max(reached, self._shown)
+        self.watermark = self._shown
+
+    def hold_back(self, watermark: int) -> None:
+        """Let it be this one for now; it must not be lower than before the last `advance`."""
+        self.watermark = watermark
 
     def _hear(self, clock: SourceClock, position: int | None, latest: int | None, moment: Moment) -> None:
         if latest is not None:
@@ -91,11 +98,13 @@ class EventTime:
         return [
             self.watermark,
             [[*s.source, s.latest, s.idle, s.at_end_since, s.position] for s in self.sources.values()],
+            self._shown,
         ]
 
     def restore(self, tree: list[Any]) -> None:
         """Take back what snapshot gave; partitions that are not ours are left out."""
         self.watermark = tree[0]
+        self._shown = tree[2] if len(tree) > 2 else tree[0]
         for topic, partition, *rest in tree[1]:
             source = TopicPartition(topic, partition)
             if source in self.sources:

@@ -15,6 +15,7 @@ from streams.join.kernels import (
     due_rows,
     let_go_labels,
     let_go_predictions,
+    put_back,
 )
 from streams.join.keys import compact, fill_table
 from streams.join.layout import (
@@ -22,6 +23,7 @@ from streams.join.layout import (
     ARENA_USED,
     EVENT,
     FREE,
+    GONE,
     KEY,
     KEYS,
     LABEL,
@@ -40,7 +42,7 @@ from streams.join.layout import (
     rows_at,
 )
 from streams.join.profiles import WHEEL
-from streams.records import Int32Array, UInt8Array
+from streams.records import Int32Array, Int64Array, UInt8Array
 
 _GARBAGE = 1 << 20
 _ROWS = 1024
@@ -137,14 +139,58 @@ class Held:
                 return joined([self._events[:count]]), slots
             self._events = _grown(self._events, count, len(self._events))
 
-    def due(self, rules: Rules, since: int | None, watermark: int) -> tuple[Int32Array, Int32Array]:
-        """Rows of predictions and labels whose deadline the watermark has passed, taken out of the wheels; in the
-        order of deadline, then offset. They stay readable until `let_go`."""
-        start, every = (watermark, True) if since is None else (since, False)
+    def due(
+        self, rules: Rules, since: int, watermark: int, most: int | None = None
+    ) -> tuple[Int32Array, Int32Array, int]:
+        """Rows of predictions and labels whose deadline the watermark has passed, coming from `since` (no deadline is
+        before it), taken out of the wheels; in the order of deadline, then offset. They stay readable until `let_go`.
+
+        Where there are more than `most` of either, the first of them, and the watermark at which those are all that
+        is due; else `watermark`. What shares its deadline is never parted."""
+        predictions, reached = self._taken(PREDICTIONS, rules, since, watermark, most)
+        labels, reached = self._taken(LABELS, rules, since, reached, most)
+        predictions = self._until(PREDICTIONS, rules, predictions, reached)
         store = self.store
-        predictions = due_rows(store.prediction_wheel, store.predictions, rules, start, watermark, every)
-        labels = due_rows(store.label_wheel, store.labels, rules, start, watermark, every)
-        return _in_order(predictions, store.predictions, rules), _in_order(labels, store.labels, rules)
+        return _in_order(predictions, store.predictions, rules), _in_order(labels, store.labels, rules), reached
+
+    def earliest(self, rules: Rules) -> int | None:
+        """The first deadline of all that is held; None where nothing is."""
+        store = self.store
+        predictions = np.flatnonzero(store.predictions["status"][: store.totals[PREDICTIONS + USED]]).astype(np.int32)
+        labels = np.flatnonzero(store.labels["met"][: store.totals[LABELS + USED]] != GONE).astype(np.int32)
+        found = [
+            _deadlines(index, rows, rules)
+            for index, rows in ((predictions, store.predictions), (labels, store.labels))
+            if len(index)
+        ]
+        return min((int(each.min()) for each in found), default=None)
+
+    def _wheel(self, kind: int) -> tuple[Int32Array, Records]:
+        store = self.store
+        if kind == PREDICTIONS:
+            return store.prediction_wheel, store.predictions
+        return store.label_wheel, store.labels
+
+    def _taken(self, kind: int, rules: Rules, since: int, watermark: int, most: int | None) -> tuple[Int32Array, int]:
+        wheel, rows = self._wheel(kind)
+        limit = len(rows) + 1 if most is None else most
+        due, reached = due_rows(wheel, rows, rules, since, watermark, False, limit)
+        if reached < watermark and len(due) < limit:  # after a lap of the wheel
+            later, reached = due_rows(wheel, rows, rules, watermark, watermark, True, limit)
+            due = np.concatenate([due, later])
+        if len(due) > limit:
+            reached = min(reached, int(np.partition(_deadlines(due, rows, rules), limit - 1)[limit - 1]) + 1)
+        return self._until(kind, rules, due, reached), reached
+
+    def _until(self, kind: int, rules: Rules, due: Int32Array, reached: int) -> Int32Array:
+        """Those whose deadline is before `reached`; the others go back."""
+        wheel, rows = self._wheel(kind)
+        now = _deadlines(due, rows, rules) < reached
+        if now.all():
+            return due
+        put_back(wheel, rows, rules, due[~now])
+        kept: Int32Array = due[now]
+        return kept
 
     def let_go(self, predictions: Int32Array, labels: Int32Array) -> None:
         """Give the rows that `due` named back."""
@@ -156,6 +202,11 @@ class Held:
         begin = int(self.store.keys[row]["start"])
         arena: UInt8Array = self.store.arena
         return arena[begin + 2 : begin + 2 + int(arena[begin]) + 256 * int(arena[begin + 1])].tobytes()
+
+
+def _deadlines(due: Int32Array, rows: Records, rules: Rules) -> Int64Array:
+    found: Int64Array = rows["timestamp"][due] + rules.hold[rows["profile"][due]]
+    return found
 
 
 def _in_order(due: Int32Array, rows: Records, rules: Rules) -> Int32Array:

@@ -384,14 +384,20 @@ def hold_label(store: Store, rules: Rules, new: NewLabels, i: int, key: int) -> 
 
 @numba.njit(cache=True)
 def due_rows(
-    wheel: Int32Array, rows: Records, rules: Rules, since: int, watermark: int, every_bucket: bool
-) -> Int32Array:
-    """Take the rows out of the wheel whose deadline the watermark has passed, coming from `since`."""
+    wheel: Int32Array, rows: Records, rules: Rules, since: int, watermark: int, every_bucket: bool, most: int
+) -> tuple[Int32Array, int]:
+    """Take the rows out of the wheel whose deadline the watermark has passed, coming from `since`; no further bucket
+    is looked into once there are `most` of them, nor more than a lap of the wheel (but each, if `every_bucket`).
+
+    Returns the rows, and the watermark for which they are all that is due."""
     found = np.empty(256, np.int32)
     count = 0
-    start, stop = since // rules.width, watermark // rules.width
-    if every_bucket or stop - start >= len(wheel):
+    start, stop, reached = since // rules.width, watermark // rules.width, watermark
+    if every_bucket:
         start, stop = 0, len(wheel) - 1
+    elif stop - start >= len(wheel):
+        stop = start + len(wheel) - 1
+        reached = (stop + 1) * rules.width
     for turn in range(start, stop + 1):
         bucket = turn % len(wheel)
         row = wheel[bucket]
@@ -410,7 +416,19 @@ def due_rows(
                 kept = row
             row = following
         wheel[bucket] = kept
-    return found[:count]
+        if count >= most and not every_bucket and turn < stop:
+            reached = (turn + 1) * rules.width
+            break
+    return found[:count], reached
+
+
+@numba.njit(**KERNEL)
+def put_back(wheel: Int32Array, rows: Records, rules: Rules, index: Int32Array) -> None:
+    """Into the wheel again with these rows."""
+    for row in index:
+        bucket = (rows[row].timestamp + rules.hold[rows[row].profile]) // rules.width % len(wheel)
+        rows[row].later = wheel[bucket]
+        wheel[bucket] = row
 
 
 @numba.njit(**KERNEL)

@@ -24,12 +24,14 @@ from streams.join.profiles import Profiles
 from streams.join.rows import Happened, RowBuilder
 from streams.join.settings import JoinSettings
 from streams.join.step import JoinStep, Ledger, committed_of
-from streams.join.texts import MOST_TEXTS, without_unused
+from streams.join.texts import MOST_CHARACTERS, MOST_TEXTS, without_unused
 from streams.outcomes import Counter, Kind, Tick
 from streams.records import Int32Array, Int64Array, Moment, OutputRecord, RecordBatch, TopicPartition
 
 _NONE = np.empty(0, np.int32)
 _NO_PLACES = np.empty(0, np.int64)
+MOST_LET_GO = 100_000
+"""Predictions, and labels, that are let go of in one commit, but for those that share the last one's deadline."""
 
 
 @dataclass(slots=True)
@@ -66,6 +68,12 @@ class JoinTask:
         self._planner = Planner(self._settings, profiles, self._ledger.task, self._ledger.tasks - 1)
         self._builder = RowBuilder(self._settings, profiles, self._ledger.task)
         self._most_texts = max(MOST_TEXTS, 2 * len(profiles), 2 * len(profiles.strings))
+        self._most_characters = max(MOST_CHARACTERS, 2 * profiles.strings.size)
+
+    def _is_overgrown(self) -> bool:
+        """Whether the tables hold far more than what is held needs, as far as can be told without a look."""
+        strings = self._planner.strings
+        return max(len(self._profiles), len(strings)) > self._most_texts or strings.size > self._most_characters
 
     @property
     def positions(self) -> dict[TopicPartition, int]:
@@ -84,7 +92,7 @@ class JoinTask:
         must be committed: they are numbered.
         """
         read = _Read()
-        if max(len(self._profiles), len(self._planner.strings)) > self._most_texts:
+        if self._is_overgrown():
             self._use(without_unused(self._profiles, self._held))
         predictions = self._read_predictions(merged(batches, self._predictions), read)
         labels = self._read_labels(merged(batches, self._labels), read)
@@ -187,12 +195,18 @@ class JoinTask:
         return joined(events), entry
 
     def _due(self) -> tuple[Int32Array, Int32Array]:
+        """What the watermark has passed. Where that is very much (event time has jumped), the watermark is held back,
+        and goes on in the next commits: no transaction is larger for it, and ticks never run ahead of rows."""
         watermark = self._time.watermark
         if watermark is None or watermark == self._swept:
             return _NONE, _NONE
-        due = self._held.due(self._profiles.rules, self._swept, watermark)
-        self._swept = watermark
-        return due
+        rules, since = self._profiles.rules, self._swept
+        if since is None:
+            since = self._held.earliest(rules)
+        since = watermark if since is None else min(since, watermark)
+        due, due_labels, self._swept = self._held.due(rules, since, watermark, MOST_LET_GO)
+        self._time.hold_back(self._swept)
+        return due, due_labels
 
     def _remember(self, entry: Entry) -> None:
         for new, places in ((entry.predictions, entry.prediction_places), (entry.labels, entry.label_places)):
@@ -237,7 +251,11 @@ class JoinTask:
         said = committed_of(metadata)
         self._ledger.restore(restore(blocks, said.watermark, self._profiles, self._held, self._floor), said)
         if said.commit is None and self._time.watermark is not None:
-            self._held.let_go(*self._held.due(self._profiles.rules, None, self._time.watermark))
+            rules, watermark = self._profiles.rules, self._time.watermark
+            earliest = self._held.earliest(rules)
+            if earliest is not None:
+                due, due_labels, _ = self._held.due(rules, min(earliest, watermark), watermark)
+                self._held.let_go(due, due_labels)
 
 
 def _kept(order: Int64Array, slots: Int32Array) -> tuple[Int64Array, Int32Array]:

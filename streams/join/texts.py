@@ -18,6 +18,8 @@ from streams.join.words import recoded, texts_of
 from streams.records import Int32Array
 
 MOST_TEXTS = 20_000
+MOST_CHARACTERS = 1 << 24
+"""A text may be as long as a record."""
 
 
 def without_unused(profiles: Profiles, held: Held) -> Profiles:

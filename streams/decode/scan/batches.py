@@ -102,18 +102,18 @@ class _Scan:
         segments = strings.codes(self._segment_keys)
         interner = self._interners.get(strings)
         if interner is None:
-            interner = self._interners[strings] = Interner(strings)
-        interner.catch_up()
+            interner = self._interners[strings] = Interner()
+        interner.catch_up(strings)
         while True:
             found = _empty(len(values), len(data), len(segments))
             status = scan(
                 data, ends, self._fields.names, self._fields.ends, (self._fields.present, self._fields.given),
                 self._order, segments, _BOOLEANS, *interner.table, *found,
             )  # fmt: skip
-            interner.give_back()
+            interner.give_back(strings)
             if status != FULL:
                 return (data, found) if status == DONE else None
-            interner.grow()
+            interner.grow(strings)
 
 
 def _empty(rows: int, size: int, segment_keys: int) -> Found:

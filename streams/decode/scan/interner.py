@@ -81,38 +81,38 @@ def intern_all(
 
 
 class Interner:
-    """The table that mirrors a table of strings."""
+    """The table that mirrors a table of strings, which it is given each time: were it to keep it, a task that goes on
+    with a smaller one could never let the old one go."""
 
-    def __init__(self, strings: Strings) -> None:
-        self._strings = strings
+    def __init__(self) -> None:
         self.table = _room(64, 1024)
 
-    def catch_up(self) -> None:
+    def catch_up(self, strings: Strings) -> None:
         """Take in the texts that the table of strings was given elsewhere."""
-        self._take(self._strings.texts[int(self.table.counts[TEXTS]) :])
+        self._take(strings.texts[int(self.table.counts[TEXTS]) :], strings)
 
-    def grow(self) -> None:
+    def grow(self, strings: Strings) -> None:
         """Twice the room."""
         old = self.table
         self.table = _room(2 * len(old.ends), 2 * len(old.store))
         self.table.counts[SERIAL] = old.counts[SERIAL]
-        self._take(self._strings.texts)
+        self._take(strings.texts, strings)
 
-    def give_back(self) -> None:
+    def give_back(self, strings: Strings) -> None:
         """Tell the table of strings of the texts found here."""
-        table, strings = self.table, self._strings
+        table = self.table
         for code in range(len(strings), int(table.counts[TEXTS])):
             start = int(table.ends[code - 1]) if code else 0
             strings.code(table.store[start : table.ends[code]].tobytes().decode())
 
-    def _take(self, texts: list[str]) -> None:
+    def _take(self, texts: list[str], strings: Strings) -> None:
         encoded = [text.encode(errors="surrogatepass") for text in texts]
         size = sum(map(len, encoded))
         table = self.table
         if len(encoded) + int(table.counts[TEXTS]) > len(table.ends) or size + table.counts[BYTES] > len(table.store):
-            self.table = _room(2 * len(self._strings), 2 * (size + int(table.counts[BYTES])))
+            self.table = _room(2 * len(strings), 2 * (size + int(table.counts[BYTES])))
             self.table.counts[SERIAL] = table.counts[SERIAL]
-            encoded = [text.encode(errors="surrogatepass") for text in self._strings.texts]
+            encoded = [text.encode(errors="surrogatepass") for text in strings.texts]
         data = np.frombuffer(b"".join(encoded), np.uint8)
         table = self.table
         stops = np.cumsum([len(one) for one in encoded], dtype=np.int64)
