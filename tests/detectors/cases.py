@@ -25,7 +25,9 @@ class Case:
     `healthy(rng, size)` and `changed(rng, size)` are values before and after a change of the kind the detector is for,
     with the parameters `params[0]`: it must alarm within `within` of them, and it stays quiet over `quiet` healthy
     ones. `refused`: parameters (over params[0]) and what the sentence must say. `slow`: over 1 µs a value.
-    `draws`: it draws numbers, and does not draw those of before an alarm again.
+    `draws`: it draws numbers, and does not draw those of before an alarm again. `knob`: the parameter that says what
+    an alarm is, and what to multiply it by to make alarms rarer; None where there is none. `shaped`: that parameter
+    shapes what the detector remembers, too.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Case:
     quiet: int = 300
     slow: bool = False
     draws: bool = False
+    knob: tuple[str, float] | None = ("threshold", 1.3)
+    shaped: bool = False
 
     def stream(self, seed: int, size: int = 900) -> Array:
         """Values that change twice, with missing and infinite ones among them."""

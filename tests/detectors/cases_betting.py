@@ -43,6 +43,7 @@ CASES = [
             ({"bets": 0}, "bets must be 1 to 256"),
         ),
         within=200,
+        shaped=True,
     ),
     Case(
         "welch_t",

@@ -16,6 +16,7 @@ CASES = [
             ({"clock": 0}, "clock must be at least 1"),
             ({"sigma": 1}, "adwin takes the parameters delta, clock"),
         ),
+        knob=("delta", 0.25),
     ),
     Case(
         "ddm",
@@ -30,6 +31,7 @@ CASES = [
             ({"drift_threshold": -1.0}, "drift_threshold must be a number of at least 0"),
             ({"warning_threshold": float("nan")}, "warning_threshold must be a number of at least 0"),
         ),
+        knob=("drift_threshold", 1.3),
     ),
     Case(
         "eddm",
@@ -42,6 +44,7 @@ CASES = [
             ({"beta": 0.8}, "alpha must be at least beta"),
         ),
         within=1000,
+        knob=("beta", 0.9),
     ),
     Case(
         "hddm_a",
@@ -53,6 +56,7 @@ CASES = [
             ({"warning_confidence": float("nan")}, "warning_confidence must lie above 0"),
             ({"two_sided_test": 1}, "two_sided_test must be true or false"),
         ),
+        knob=("drift_confidence", 0.25),
     ),
     Case(
         "hddm_w",
@@ -67,6 +71,8 @@ CASES = [
             ({"drift_confidence": 1.5}, "drift_confidence must lie above 0"),
             ({"lambda_val": 1.5}, "lambda_val must lie between 0 and 1"),
         ),
+        knob=("drift_confidence", 0.25),
+        shaped=True,
     ),
     Case(
         "kswin",
@@ -80,6 +86,7 @@ CASES = [
             ({"seed": None}, "seed must be a whole number"),
         ),
         slow=True,
+        knob=("alpha", 0.25),
     ),
     Case(
         "page_hinkley",
@@ -102,6 +109,7 @@ CASES = [
         changed=bernoulli(0.5),
         refused=(({"warm_start": 1.5}, "warm_start must be a whole number"),),
         slow=True,
+        knob=("drift_threshold", 1.3),
     ),
     Case(
         "river:DummyDriftDetector",
@@ -115,6 +123,7 @@ CASES = [
         ),
         slow=True,
         draws=True,
+        knob=None,
     ),
     Case(
         "river:EDDM",
@@ -124,6 +133,7 @@ CASES = [
         refused=(({"beta": 0.9}, "'alpha' must be greater or equal to 'beta'"),),
         within=1000,
         slow=True,
+        knob=("beta", 0.9),
     ),
     Case(
         "river:FHDDM",
@@ -136,6 +146,7 @@ CASES = [
             ({"sliding_window_size": -1}, "sliding_window_size must be a whole number of at least 0"),
         ),
         slow=True,
+        knob=("confidence_level", 0.25),
     ),
     Case(
         "river:HDDMA",
@@ -147,6 +158,7 @@ CASES = [
             ({"two_sided_test": 1}, "two_sided_test must be true or false"),
         ),
         slow=True,
+        knob=("drift_confidence", 0.25),
     ),
     Case(
         "river:PageHinkley",

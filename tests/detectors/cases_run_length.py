@@ -32,6 +32,7 @@ CASES = [
             ({"scale": 0.0}, "scale must be a number above 0"),
             ({"direction": "sideways"}, "direction must be up, down or both"),
         ),
+        knob=("decision_interval", 1.3),
     ),
     Case(
         "ewma",
@@ -52,6 +53,8 @@ CASES = [
             ({"scale": -1.0}, "scale must be a number above 0"),
             ({"direction": "sideways"}, "direction must be up, down or both"),
         ),
+        knob=("limit", 1.3),
+        shaped=True,
     ),
     Case(
         "focus",

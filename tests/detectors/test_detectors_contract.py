@@ -23,6 +23,7 @@ from tests.detectors.cases import Case, every
 CASES = every()
 EACH = [pytest.param(case, id=case.name) for case in CASES]
 EVERY = [pytest.param(case, params, id=f"{case.name}-{k}") for case in CASES for k, params in enumerate(case.params)]
+TURNED = [each for each in EVERY if each.values[0].knob is not None]  # type: ignore[union-attr]
 Params = dict[str, Any]
 
 
@@ -158,6 +159,38 @@ def test_a_shift_of_the_kind_it_is_for_is_found_and_health_is_not(case: Case) ->
         early += len(detector.update_many(case.healthy(rng, case.quiet))) > 0
         missed += len(detector.update_many(case.changed(rng, case.within))) == 0
     assert (missed, early <= 2) == (0, True), f"missed {missed} of 20, alarmed early in {early}"
+
+
+@pytest.mark.parametrize(("case", "params"), EVERY)
+def test_retuned_to_what_it_is_it_is_a_copy_that_goes_its_own_way(case: Case, params: Params) -> None:
+    values = case.stream(7)
+    detector = detectors.build(case.name, **params)
+    detector.update_many(values[:400])
+    before = detector.snapshot()
+    copy = detector.retuned()
+    assert copy.snapshot() == before
+    found = copy.update_many(values[400:]).tolist()
+    assert detector.snapshot() == before
+    assert detector.update_many(values[400:]).tolist() == found
+    assert detector.snapshot() == copy.snapshot()
+
+
+@pytest.mark.parametrize(("case", "params"), TURNED)
+def test_retuned_it_alarms_by_its_new_parameters(case: Case, params: Params) -> None:
+    """Before an alarm it is as if it had had them from birth; where they shape what it remembers, from a reset on."""
+    knob, times = case.knob or ("", 1.0)
+    values = case.stream(7)
+    loose, probe = detectors.build(case.name, **params), detectors.build(case.name, **params)
+    strict = loose.retuned(**{knob: times * getattr(loose.params, knob)})
+    first = probe.feed(values)
+    assert (loose.feed(values[:first]), strict.feed(values[:first])) == (-1, -1), "what is stricter alarms no sooner"
+    for one, other in ((loose, strict), (strict, loose)):
+        tuned, expected = one.retuned(**{knob: getattr(other.params, knob)}), other.retuned()
+        if case.shaped:
+            tuned.reset()
+            expected.reset()
+        assert tuned.update_many(values[first:]).tolist() == expected.update_many(values[first:]).tolist()
+        assert tuned.snapshot() == expected.snapshot()
 
 
 EXTREMES = {
