@@ -127,11 +127,13 @@ def _distance(
     def finds(threshold: float) -> tuple[float, int]:
         return min(1.0, 4.5 / sqrt(worth)), ceil(window / 1.5)
 
+    start = request.values[-window:][np.linspace(0, window - 1, worth).astype(np.int64)]
+    known = freedom if inflation > 1.0 else float("inf")
     found = by_simulation(
         replace(request, looks=request.looks / inflation),
-        Knob(params, power, first(worth), held, finds, worth),
+        Knob(params, power, first(worth), held, finds, start, freedom=known),
         1.0,
-        freedom,
+        float(len(request.values)) / inflation,
     )
     threshold = found.params["threshold"] * (inflation if grows else 1.0)
     return replace(
