@@ -115,6 +115,10 @@ class Service:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
+    def signal(self, number: int) -> None:
+        """A signal to the whole process group."""
+        os.killpg(self._process.pid, number)
+
     def terminate(self, timeout: float = 60) -> int:
         """SIGTERM, as an orchestrator would; its exit code."""
         self._process.terminate()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -17,6 +20,7 @@ from streams.devkafka.jars import DevKafkaUnavailable, fetch_jars, java
 from streams.devkafka.probe import wait_until_ready
 
 _CLUSTER_ID = "c3RyZWFtZ2F1Z2UtZGV2MQ"  # 16 bytes in base64
+_META = "meta.properties"
 _ATTEMPTS = 3  # a free port may be taken before the broker binds it
 _START_TIMEOUT = 180.0
 _STOP_TIMEOUT = 15.0
@@ -193,21 +197,29 @@ class LocalCluster:
         }
 
     def _format(self) -> None:
+        """Format the first broker's storage; the others' is a copy under their own names, which spares their tools."""
+        configs = [self._directory / f"broker-{i}.properties" for i in range(self._brokers)]
+        for i, config in enumerate(configs):
+            config.write_text("".join(f"{name}={value}\n" for name, value in self._config(i).items()))
         standalone = [] if self._brokers > 1 else ["--standalone"]
         quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # it lives for a second
-        tool = [*self._java, *quick, "kafka.tools.StorageTool", "format", *standalone, "-t", _CLUSTER_ID, "-c"]
-        for i in range(self._brokers):
-            config = self._directory / f"broker-{i}.properties"
-            config.write_text("".join(f"{name}={value}\n" for name, value in self._config(i).items()))
-            command = [*tool, str(config), *self._format_arguments]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_START_TIMEOUT)
-            if done.returncode != 0:
-                raise DevKafkaUnavailable(
-                    f"Apache Kafka's storage could not be formatted: {done.stderr.strip()[-500:]}"
-                )
+        tool = [*self._java, *quick, "kafka.tools.StorageTool", "format", *standalone, "-t", _CLUSTER_ID]
+        command = [*tool, "-c", str(configs[0]), *self._format_arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_START_TIMEOUT)
+        if done.returncode != 0:
+            raise DevKafkaUnavailable(f"Apache Kafka's storage could not be formatted: {done.stderr.strip()[-500:]}")
+        first = self._directory / "data-0"
+        for i in range(1, self._brokers):
+            other = self._directory / f"data-{i}"
+            shutil.copytree(first, other)
+            own = {"node.id": str(i + 1), "directory.id": base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:22]}
+            told = dict(line.split("=", 1) for line in (first / _META).read_text().splitlines() if "=" in line)
+            (other / _META).write_text("".join(f"{name}={value}\n" for name, value in (told | own).items()))
 
     def _spawn(self, i: int) -> None:
-        heap = ["-Xmx256m", "-XX:+UseSerialGC"] if self._brokers > 1 else ["-Xmx512m"]
+        # Several are there to be broken, not to be fast: small, and quick to start.
+        small = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        heap = small if self._brokers > 1 else ["-Xmx512m"]
         config = str(self._directory / f"broker-{i}.properties")
         command = ["sh", "-c", _GUARD, "dev-kafka", str(self._directory), *self._java, *heap, "kafka.Kafka", config]
         with (self._directory / f"broker-{i}.log").open("ab") as output:

@@ -2,30 +2,24 @@
 nothing and says nothing twice.
 
 A black box over a real Kafka: records in, records out, `streamgauge run` in between as a process group that dies by
-SIGKILL. What must come out is computed from what went in (oracle.py) and compared by checkers outside the code under
-test (checkers.py).
+SIGKILL. What must come out is computed from what went in (verdict.py).
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from confluent_kafka import Producer
 
-from schemas import Config, load_config
-from tests.integration import checkers, oracle
-from tests.integration.again import outcomes_of, pass_again, said, was_said
-from tests.integration.application import PARTITIONS, RULE, SIZES, Topics, settings
-from tests.integration.traffic import BROKEN, HOUR, Logged, Record, Traffic
+from tests.integration import oracle
+from tests.integration.application import PARTITIONS, SIZES, Topics, settings
+from tests.integration.traffic import HOUR, Record, Traffic
 from tests.integration.transactions import transactions
+from tests.integration.verdict import Sending, judge
 from tests.kafka_client import Kafka, input_ends
 from tests.service import Service, wait_until
 
@@ -64,42 +58,6 @@ DEATHS = (
     Death("gauge", "after_commit", 2, "one"),
     Death("join", "before_commit", 1, None),
 )
-
-
-def send(bootstrap: str, topics: Topics, records: Sequence[Record]) -> list[Logged]:
-    """Produce the records in order, as a Python service would; where each of them landed."""
-    landed: list[tuple[int, int] | None] = [None] * len(records)
-    producer = Producer(
-        {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "enable.idempotence": True, "linger.ms": 5}
-    )
-
-    def note(number: int) -> Callable[[Any, Any], None]:
-        def delivered(error: Any, message: Any) -> None:
-            assert error is None, error
-            landed[number] = (message.partition(), message.offset())
-
-        return delivered
-
-    for number, record in enumerate(records):
-        producer.produce(
-            topics[record.topic], record.value, record.key, timestamp=record.timestamp, on_delivery=note(number)
-        )
-        producer.poll(0)
-    assert producer.flush(30) == 0
-    return [Logged(record, *place) for record, place in zip(records, landed, strict=True) if place is not None]
-
-
-def published(kafka: Kafka, topic: str) -> list[checkers.Published]:
-    return [
-        checkers.Published(
-            message.partition(),
-            message.offset(),
-            message.key(),
-            message.value(),
-            {name: value.decode() for name, value in message.headers() or []},
-        )
-        for message in kafka.read(topic)
-    ]
 
 
 def parts(records: Sequence[Record], count: int) -> list[Sequence[Record]]:
@@ -153,7 +111,7 @@ def _survive(cluster: Kafka, topics: Topics, capsys: pytest.CaptureFixture[str],
     cluster.create(dict.fromkeys(topics.inputs.values(), PARTITIONS))
     traffic = Traffic(SEED, REQUESTS, start=int(time.time() * 1000) // HOUR * HOUR - 3 * DAY)
     records, options = traffic.records(), settings(kafka, topics)
-    log: list[Logged] = []
+    log = Sending(kafka, topics)
     open_records: list[int] = []
     share = len(records) // (len(DEATHS) + 1)
 
@@ -163,77 +121,30 @@ def _survive(cluster: Kafka, topics: Topics, capsys: pytest.CaptureFixture[str],
         with Service(options, arguments=arguments, environment=told) as service:
             left = parts(records[number * share : (number + 1) * share], 8)
             while left and STOPPED not in service.log():
-                log += send(kafka, topics, left.pop(0))
+                log.send(left.pop(0))
+                log.landed()
                 wait_for_commit(cluster, topics, service)
             open_records.append(die(service, death, cluster, topics))
         for part in left:
-            log += send(kafka, topics, part)
+            log.send(part)
 
     with Service(options) as service:
-        log += send(kafka, topics, records[len(DEATHS) * share :])
+        log.send(records[len(DEATHS) * share :])
+        log.landed()
         ends = input_ends(cluster, *topics.inputs.values())
         wait_until(lambda: cluster.consumed(f"{topics.application_id}-join", ends), 120, "all input committed")
-        log += send(kafka, topics, traffic.sentinels())
-        expected = oracle.expect(log, SIZES)
-        compared = _wait_for_truth(cluster, topics, expected)
+        log.send(traffic.sentinels())
+        expected = oracle.expect(log.landed(), SIZES)
+        verdict = judge(cluster, topics, options, expected, folder)
         assert service.terminate() == 0
 
-    events = published(cluster, topics["metrics"])
-    alerts = published(cluster, topics["alerts"])
-    letters = published(cluster, topics["dead-letters"])
-    once = checkers.no_id_twice(events), checkers.no_id_twice(alerts), checkers.no_id_twice(letters)
-    revisions = checkers.no_revision_twice(checkers.metric_events(events))
-    problems, dead = checkers.dead_letters_differ(expected, letters, topics.inputs)
-    assert problems == []
-    firings = _check_alerts(expected, alerts)
-
-    # The contract: what the gauge says equals a single pass over the outcomes topic in its order.
-    config = _config(options, folder)
-    made = pass_again(outcomes_of(cluster, config.outcomes_topic), config)
-    for topic, records in ((topics["metrics"], events), (topics["alerts"], alerts)):
-        assert said(made, topic) - was_said(records) == Counter(), f"{topic}: one pass says more"
-        assert was_said(records) - said(made, topic) == Counter(), f"{topic}: one pass says less"
-
-    totals = ", ".join(f"{count:,} {name}" for name, count in sorted(compared.totals.items()))
     with capsys.disabled():
         print(
-            f"\nsurvived {len(DEATHS)} kills over {len(log):,} records, with {open_records} records of open "
-            f"transactions on the broker: {compared.windows} windows, {compared.values:,} values and "
-            f"{compared.counts:,} counts equal; {dead} dead letters; {sum(once):,} ids and {revisions:,} revisions, "
-            f"none twice; {dict(firings)} alerts fired, {len(alerts)} alert events and {len(events):,} metric events "
-            f"the same in one pass\nof them counted: {totals}"
+            f"\nsurvived {len(DEATHS)} kills over {len(log.landed()):,} records, with {open_records} records of open "
+            f"transactions on the broker: {verdict.text()}"
         )
+    compared = verdict.compared
     assert compared.windows > 150 and compared.values > 1_000 and compared.counts > 1_000
-    assert dead > 100 and revisions > 500
-    assert all(compared.totals[name] >= 20 for name in oracle.COUNTS), totals
+    assert verdict.dead_letters > 100 and verdict.revisions > 500
+    assert all(compared.totals[name] >= 20 for name in oracle.COUNTS), compared.totals
     assert all(found > 0 for death, found in zip(DEATHS, open_records, strict=True) if death.open_records)
-
-
-def _check_alerts(expected: oracle.Expected, records: Sequence[checkers.Published]) -> Counter[str]:
-    """There are alerts, each goes its legal way, and those that fire at the end are about the model that broke."""
-    events = [record.event() for record in sorted(records, key=lambda each: (each.partition, each.offset))]
-    firings = checkers.alerts_legal(events)
-    assert firings["drift"] >= 2 and firings["threshold"] >= 2, f"what fired: {dict(firings)}"
-    drifted = {(event["model"], event["subject"]) for event in events if event["kind"] == "drift"}
-    assert drifted == {(BROKEN, "error")}, f"drift alerts about {drifted}"
-    wanted = oracle.below(expected, RULE["metric"], RULE["below"], SIZES[0], RULE["min_count"])
-    found = checkers.firing(events, RULE["name"])
-    assert wanted and found == wanted, f"{RULE['name']} fires about {found}, and must about {wanted}"
-    return firings
-
-
-def _config(options: Mapping[str, Any], folder: Path) -> Config:
-    path = folder / "streamgauge.yaml"
-    path.write_text(yaml.safe_dump(options))
-    return load_config(path, {})
-
-
-def _wait_for_truth(cluster: Kafka, topics: Topics, expected: oracle.Expected) -> checkers.Compared:
-    """Wait until every window that is expected is final, then compare: what differs now differs for good."""
-    deadline = time.monotonic() + 120
-    while True:
-        events = checkers.metric_events(published(cluster, topics["metrics"]))
-        problems, compared = checkers.differences(expected, events)
-        if not problems:
-            return compared
-        assert time.monotonic() < deadline, f"{len(problems)} differences, such as\n" + "\n".join(problems[:20])

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 _LIST_TRANSACTIONS, _VERSION, _CORRELATION = 66, 0, 1
 _TIMEOUT = 10.0
+_LOADING = 14
+"""COORDINATOR_LOAD_IN_PROGRESS: the broker has just become coordinator, and knows of none yet."""
 
 
 def transactions(brokers: Iterable[tuple[str, int]]) -> dict[str, str]:
@@ -88,6 +90,8 @@ def _parse(answer: _Answer) -> dict[str, str]:
     answer.skip_tags()
     answer.take(">i")  # throttled for so many milliseconds
     error = answer.take(">h")
+    if error == _LOADING:
+        return {}
     assert error == 0, f"the broker answers ListTransactions with error {error}"
     for _ in range(answer.count() - 1):
         answer.text()  # states it was asked for and does not know

@@ -55,6 +55,7 @@ def error(code: int, *, fatal: bool = False, retriable: bool = False, abort: boo
         # outside transactions
         (error(KafkaError._TIMED_OUT), "request", Retriable),
         (error(KafkaError._TRANSPORT), "request", Retriable),
+        (error(KafkaError._DESTROY_BROKER), "request", Retriable),
         (error(KafkaError.INVALID_CONFIG), "request", LogError),
     ],
 )

@@ -1,0 +1,82 @@
+"""The workers of one application, by their names: started, armed to stand at a step, taken away."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.chaos.plan import STATIC, Deed
+from tests.service import Service, wait_until
+
+_VARIABLE = "STREAMGAUGE_TEST_STOP_AT"
+_START = 300.0
+
+
+class Fleet:
+    """As a context: all workers are killed at the end; if something went wrong, the ends of their logs are printed."""
+
+    def __init__(self, settings: Mapping[str, Any], folder: Path) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._stack = ExitStack()
+        self._workers: dict[str, Service] = {}
+        self._started: list[tuple[str, Service]] = []
+        self.started = self.retired = 0
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, problem: object, trace: TracebackType | None) -> None:
+        for number, (slot, service) in enumerate(self._started):
+            path = self._folder / f"worker-{number:03d}-{slot}.log"
+            path.write_text(service.log())
+            if kind is not None:
+                lines = path.read_text().splitlines()[-25:]
+                sys.stderr.write(f"\n--- the end of {path} (code {service.ended}) ---\n" + "\n".join(lines) + "\n")
+        self._stack.close()
+
+    @property
+    def running(self) -> list[str]:
+        """Names of those that run."""
+        return [slot for slot, service in self._workers.items() if service.ended is None]
+
+    def start(self, slot: str, deed: Deed | None = None) -> Service:
+        """Start a worker under a name; with a deed, one that will stand at the deed's step."""
+        environment = {_VARIABLE: f"{deed.place}:{deed.nth}"} if deed is not None else {}
+        arguments = ["--instance", slot] if slot in STATIC else []
+        service = self._stack.enter_context(Service(self._settings, arguments=arguments, environment=environment))
+        self._started.append((slot, service))
+        self._workers[slot] = service
+        self.started += 1
+        return service
+
+    def retire(self, slot: str) -> None:
+        """SIGTERM, if it runs: it must finish what it has in hand and leave in order."""
+        service = self._workers.pop(slot, None)
+        if service is None or service.ended is not None:
+            return
+        code = service.terminate()
+        assert code == 0, f"{slot} was told to stop and ended with code {code}"
+        self.retired += 1
+
+    def forget(self, slot: str) -> None:
+        """It has been killed."""
+        self._workers.pop(slot, None)
+
+    def check(self) -> None:
+        """All that run under a name must live."""
+        for slot, service in self._workers.items():
+            assert service.ended is None, f"{slot} ended with code {service.ended}"
+
+    def wait_ready(self) -> None:
+        """Until every worker has restored all it was assigned."""
+
+        def ready() -> bool:
+            self.check()
+            return all(service.get("/readyz") is not None for service in self._workers.values())
+
+        wait_until(ready, _START, "every worker is ready")

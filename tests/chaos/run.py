@@ -1,0 +1,99 @@
+"""A whole run: a cluster, workers, traffic; deeds one after the other; the verdict over all that was published."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.cluster import ThreeBrokers
+from tests.chaos.deeds import Done, Scene, do, settle
+from tests.chaos.fleet import Fleet
+from tests.chaos.plan import SLOTS, Deed
+from tests.chaos.traffic import Flow
+from tests.integration import oracle
+from tests.integration.application import PARTITIONS, SIZES, Topics, settings
+from tests.integration.traffic import HOUR, Traffic
+from tests.integration.verdict import Verdict, judge
+from tests.kafka_client import Kafka
+
+DAY = 24 * HOUR
+RATE = 40.0
+"""Records a second: enough for a transaction in flight at any time, little enough for two cores."""
+_RECORDS_A_REQUEST = 2.0
+_LONGEST = 60.0
+"""Seconds for which a deed may need traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What the workers are told beyond the defaults, and the session's time-out that follows, seconds."""
+
+    client: Mapping[str, Any]
+    session: float
+
+
+DEFAULTS = Pace({}, 12.0)
+QUICK = Pace({"session.timeout.ms": 6000, "heartbeat.interval.ms": 1000, "transaction.timeout.ms": 4000}, 6.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Survived:
+    """What was done, how much was sent, and that all of it came out as it must."""
+
+    done: Sequence[Done]
+    records: int
+    workers_started: int
+    workers_retired: int
+    seconds: float
+    verdict: Verdict
+
+    @property
+    def histogram(self) -> Counter[tuple[str, str]]:
+        """How often what was done at which step."""
+        return Counter((done.deed.kind.value, done.deed.place) for done in self.done)
+
+
+def survive(
+    brokers: ThreeBrokers, deeds: Sequence[Deed], seed: int, pace: Pace, tell: Callable[[str], None] = lambda _: None
+) -> Survived:
+    """Do all of it. AssertionError says what did not survive."""
+    topics = Topics(f"chaos-{uuid.uuid4().hex[:8]}")
+    options = settings(brokers.servers, topics)
+    options["kafka"]["client"] = dict(pace.client)
+    options["commit_interval"] = "300ms"
+    options["defaults"]["windows"]["emit_every"] = "2s"
+    requests = max(4_000, int(len(deeds) * _LONGEST * RATE / _RECORDS_A_REQUEST))
+    traffic = Traffic(seed, requests, start=int(time.time() * 1000) // HOUR * HOUR - 3 * DAY)
+    records = traffic.records()
+    folder = Path(tempfile.mkdtemp(prefix="streamgauge-chaos-"))
+    began = time.monotonic()
+    with closing(Kafka(brokers.servers)) as kafka, Fleet(options, folder) as fleet:
+        kafka.create(dict.fromkeys(topics.inputs.values(), PARTITIONS))
+        flow = Flow(brokers.servers, topics, records, RATE)
+        try:
+            scene = Scene(brokers, kafka, topics, fleet, flow, pace.session)
+            done: list[Done] = []
+            for slot in SLOTS:
+                fleet.start(slot)
+            fleet.wait_ready()
+            settle(scene)
+            for number, deed in enumerate(deeds):
+                tell(f"{time.monotonic() - began:5.0f} s  {number + 1}/{len(deeds)}  {deed}")
+                done.append(do(deed, scene))
+            tell(f"{time.monotonic() - began:5.0f} s  the rest of the traffic, and the verdict")
+            flow.finish()
+            settle(scene)
+            log = flow.after(traffic.sentinels())
+            verdict = judge(kafka, topics, options, oracle.expect(log, SIZES), folder, patience=300)
+            for slot in fleet.running:
+                fleet.retire(slot)
+        finally:
+            flow.stop()
+        return Survived(done, len(log), fleet.started, fleet.retired, time.monotonic() - began, verdict)
