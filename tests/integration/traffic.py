@@ -29,7 +29,7 @@ BREAKS = SPAN // 2
 """From so much event time on, nine in ten labels of this model say the opposite of what it predicted."""
 TASKS = {"fraud": "binary", "churn": "binary", "grade": "multiclass", "demand": "regression"}
 
-Input = Literal["predictions", "labels"]
+Input = Literal["predictions", "labels", "control"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,15 @@ class Tombstone:
     """A record without a value."""
 
 
-Meaning = Prediction | Label | Bad | Tombstone
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A valid control record; `body` None deletes."""
+
+    key: str
+    body: dict[str, Any] | None
+
+
+Meaning = Prediction | Label | Bad | Tombstone | Order
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.simulation.plan import draw_plan
+from tests.simulation.additions import full_plan
 from tests.simulation.play import Played, parts_of, play, play_seed, ranges, shrink
 
 _SHRINKING = 150
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def _one(seed: int, keep: str | None) -> int:
-    plan = draw_plan(seed)
+    plan = full_plan(seed)
     if keep is not None:
         plan = plan.keeping(parts_of(keep))
     for sent in plan.sent:
@@ -104,7 +104,7 @@ def played_by(seeds: Iterable[int], workers: int) -> Iterator[Played]:
 def _report(played: Played) -> int:
     assert played.checker is not None
     print(f"seed {played.seed} fails: {played.text}\nshrinking …", flush=True)
-    kept = shrink(draw_plan(played.seed), played.checker, runs=_SHRINKING)
+    kept = shrink(full_plan(played.seed), played.checker, runs=_SHRINKING)
     print(f"python -m tests.simulation --seed {played.seed} --keep {ranges(kept)}")
     return 1
 

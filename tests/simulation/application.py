@@ -19,6 +19,7 @@ from tests.simulation.plan import Member, Plan
 TOPICS = Topics("sim")
 SIZES = (HOUR,)
 ROLLING = 20
+PAGE_HINKLEY: dict[str, Any] = {"min_instances": 4, "threshold": 1.0}
 
 
 def configuration(plan: Plan) -> Config:
@@ -32,8 +33,8 @@ def configuration(plan: Plan) -> Config:
     defaults["reference"] = {"warm_up": 30}
     defaults["rules"] = [RULE | {"window": f"{SIZES[0]}ms", "min_count": 3}]
     defaults["detectors"] = [
-        {"on": "error", "use": "page_hinkley", "severity": "critical", "min_instances": 4, "threshold": 1.0},
-        {"on": "score", "use": "page_hinkley", "severity": "warning", "min_instances": 4, "threshold": 1.0},
+        {"on": "error", "use": "page_hinkley", "severity": "critical", **PAGE_HINKLEY},
+        {"on": "score", "use": "page_hinkley", "severity": "warning", **PAGE_HINKLEY},
     ]
     return Config.model_validate(options)
 

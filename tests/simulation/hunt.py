@@ -10,8 +10,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from tests.simulation.additions import full_plan
 from tests.simulation.mutants import BUGS, Bug, bugs, planted
-from tests.simulation.plan import draw_plan
 from tests.simulation.play import parts_of, play, ranges, shrink
 
 
@@ -34,7 +34,7 @@ def main() -> int:
 def hunt(bug: Bug, seeds: Sequence[int], runs: int) -> bool:
     """Whether it was caught; its patch then says how."""
     for seed in seeds:
-        plan = draw_plan(seed)
+        plan = full_plan(seed)
         with planted(bug):
             played = play(plan)
             if played.checker is None:

@@ -1,7 +1,8 @@
 """What a history is made of: traffic, a crew of workers, and troubles, all drawn from one seed.
 
 A plan is plain data. Taking parts out of it (`Plan.keeping`) leaves a plan that can be run just the same: that is how
-a failing one is shrunk.
+a failing one is shrunk. What `additions.py` adds is drawn apart and numbered last, so that the seeds and parts that are
+kept of earlier failures (bugs/) go on meaning what they meant.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import json
 import random
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from itertools import accumulate, pairwise
+from typing import Any, Literal
 
 from tests.integration.traffic import HORIZON, HOUR, MINUTE, SPAN, Bad, Label, Prediction, Record, Traffic
 
@@ -51,6 +53,17 @@ class Sent:
 
     at: int
     record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A topic that says nothing from `begin` to `end` (ms), and then all that it has missed; `event_time` is how much
+    event time (ms) that was."""
+
+    topic: str
+    begin: int
+    end: int
+    event_time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,30 +116,46 @@ class Plan:
     crew: tuple[Member, ...]
     sent: tuple[Sent, ...]
     troubles: tuple[Trouble, ...]
+    pace: Pace
+    more_sent: tuple[Sent, ...] = ()
+    more_troubles: tuple[Trouble, ...] = ()
 
     @property
     def size(self) -> int:
         """How many parts can be taken out."""
-        return len(self.sent) + len(self.troubles)
+        return len(self.sent) + len(self.troubles) + len(self.more_sent) + len(self.more_troubles)
+
+    @property
+    def all_sent(self) -> list[Sent]:
+        """All records, in the order in which they reach the log."""
+        return sorted([*self.sent, *self.more_sent], key=lambda each: each.at)
+
+    @property
+    def all_troubles(self) -> list[Trouble]:
+        """All troubles, in their order."""
+        return sorted([*self.troubles, *self.more_troubles], key=lambda each: each.at)
 
     def keeping(self, parts: Collection[int]) -> Plan:
-        """The plan with these parts alone: records first, then troubles."""
+        """The plan with these parts alone: records, troubles, then the records and troubles that were added."""
         kept = set(parts)
-        records = tuple(each for i, each in enumerate(self.sent) if i in kept)
-        first = len(self.sent)
-        return replace(
-            self, sent=records, troubles=tuple(each for i, each in enumerate(self.troubles) if first + i in kept)
-        )
+        groups: tuple[tuple[Sent | Trouble, ...], ...] = (
+            self.sent, self.troubles, self.more_sent, self.more_troubles)  # fmt: skip
+        bounds = pairwise(accumulate(map(len, groups), initial=0))
+        left: list[Any] = [
+            tuple(each for i, each in enumerate(group, start) if i in kept)
+            for group, (start, _) in zip(groups, bounds, strict=True)
+        ]
+        return replace(self, sent=left[0], troubles=left[1], more_sent=left[2], more_troubles=left[3])
 
 
 def draw_plan(seed: int) -> Plan:
-    """The history of a seed."""
+    """The history of a seed, without additions."""
     draw = random.Random(f"plan {seed}")
     partitions = draw.choice((1, 2, 2, 3))
     tight = draw.random() < 0.5
     span = draw.randrange(8, 30) * SECOND
     crew = tuple(_crew(draw))
-    sent = tuple(sorted(_traffic(draw, seed, span, 25 * MINUTE if tight else 6 * HOUR), key=lambda each: each.at))
+    pace = _traffic(draw, seed, span, 25 * MINUTE if tight else 6 * HOUR)
     return Plan(
         seed=seed,
         ahead=draw.choice((0, 3 * HOUR, 30 * HOUR)),
@@ -141,8 +170,9 @@ def draw_plan(seed: int) -> Plan:
         snapshot_every=draw.choice((1, 2, 5)) * SECOND,
         span=span,
         crew=crew,
-        sent=sent,
+        sent=tuple(sorted(map(pace.sent, pace.records), key=lambda each: each.at)),
         troubles=tuple(sorted(_troubles(draw, span, partitions), key=lambda each: each.at)),
+        pace=pace,
     )
 
 
@@ -208,7 +238,35 @@ class _Drawn(Traffic):
         return Record("labels", key.encode(), json.dumps(body).encode(), at, Bad("unknown"))
 
 
-def _traffic(draw: random.Random, seed: int, span: int, grace: int) -> Iterator[Sent]:
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When records reach the log: event time of `length` ms in `span` ms of the log's, but for what is stalled and for
+    bursts. `records` is the traffic, in its order."""
+
+    records: tuple[Record, ...]
+    length: int
+    span: int
+    stalled: str | None
+    begin: int
+    end: int
+    burst: bool
+
+    def sent(self, record: Record) -> Sent:
+        """The record and when it reaches the log."""
+        at = (record.timestamp - START) * self.span // self.length
+        if record.topic == self.stalled and self.begin <= at < self.end:
+            at = self.end
+        return Sent(at // (5 * SECOND) * 5 * SECOND if self.burst else at, record)
+
+    @property
+    def stall(self) -> Stall | None:
+        """What is stalled."""
+        if self.stalled is None:
+            return None
+        return Stall(self.stalled, self.begin, self.end, (self.end - self.begin) * self.length // self.span)
+
+
+def _traffic(draw: random.Random, seed: int, span: int, grace: int) -> Pace:
     """Two hours and more of event time in `span` ms of the log's; now and then a topic comes late, or all in bursts."""
     traffic = _Drawn(seed, draw.choice((12, 25, 25, 50)), START, grace)
     records = traffic.records() + [traffic.poison(number) for number in range(draw.choice((0, 0, 1, 3)))]
@@ -217,13 +275,8 @@ def _traffic(draw: random.Random, seed: int, span: int, grace: int) -> Iterator[
     begin = draw.randrange(span)
     end = begin + draw.randrange(span)
     burst = draw.random() < 0.3
-    for record in sorted(records, key=lambda each: each.timestamp):
-        at = (record.timestamp - START) * span // length
-        if record.topic == stalled and begin <= at < end:
-            at = end
-        if burst:
-            at = at // (5 * SECOND) * 5 * SECOND
-        yield Sent(at, record)
+    ordered = tuple(sorted(records, key=lambda each: each.timestamp))
+    return Pace(ordered, length, span, stalled, begin, end, burst)
 
 
 # -- troubles ------------------------------------------------------------------------------------------------------

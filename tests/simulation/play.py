@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
+from tests.simulation.additions import full_plan
+from tests.simulation.coverage import happened
 from tests.simulation.judge import judge
-from tests.simulation.plan import Plan, draw_plan
+from tests.simulation.plan import Plan
 from tests.simulation.slots import Violation
 from tests.simulation.watch import Watch
 from tests.simulation.world import World
@@ -16,13 +18,15 @@ from tests.simulation.world import World
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of a history: what was checked how often, how many commits; and the checker that objects, with why."""
+    """What came of a history: what was checked how often, how many commits, what happened (coverage.py); and the
+    checker that objects, with why."""
 
     seed: int
     checks: Counter[str]
     commits: int
     checker: str | None = None
     text: str = ""
+    seen: Counter[str] = field(default_factory=Counter)
 
 
 def play(plan: Plan) -> Played:
@@ -34,12 +38,12 @@ def play(plan: Plan) -> Played:
         checks = judge(world, watch)
     except Violation as problem:
         return Played(plan.seed, watch.checks, len(world.steps), problem.checker, str(problem))
-    return Played(plan.seed, checks, len(world.steps))
+    return Played(plan.seed, checks, len(world.steps), seen=happened(world, watch))
 
 
 def play_seed(seed: int) -> Played:
     """The whole history of a seed."""
-    return play(draw_plan(seed))
+    return play(full_plan(seed))
 
 
 def shrink(plan: Plan, checker: str, *, runs: int, played: Callable[[Plan], Played] = play) -> list[int]:

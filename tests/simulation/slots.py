@@ -29,6 +29,7 @@ class Slot:
     returns: int | None = None
     lives: int = 0
     asleep: bool = False
+    step: str = ""  # of the log, that it came to last
 
     def consumer(self, what: str) -> None:
         """`suspend` or `wake` its consumer, where it has one."""

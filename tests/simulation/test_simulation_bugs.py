@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulation.additions import full_plan
 from tests.simulation.mutants import Bug, bugs, planted
-from tests.simulation.plan import draw_plan
 from tests.simulation.play import parts_of, play
 
 
@@ -17,7 +17,7 @@ def test_there_are_at_least_fifteen_bugs_each_caught_within_two_hundred_seeds() 
 
 @pytest.mark.parametrize("bug", bugs(), ids=lambda bug: bug.name)
 def test_the_bug_is_caught_and_the_clean_tree_holds(bug: Bug) -> None:
-    plan = draw_plan(bug.seed).keeping(parts_of(bug.keep))
+    plan = full_plan(bug.seed).keeping(parts_of(bug.keep))
     with planted(bug) as functions:
         assert functions
         assert play(plan).checker == bug.checker, bug.what

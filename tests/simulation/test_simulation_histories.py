@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from tests.simulation.__main__ import played_by
-from tests.simulation.plan import Plan, draw_plan
+from tests.simulation.additions import full_plan
+from tests.simulation.plan import Plan
 from tests.simulation.play import Played, parts_of, play, ranges, shrink
 
 CHECKERS = {
@@ -28,20 +29,20 @@ CHECKERS = {
 def test_nothing_is_lost_and_nothing_is_said_twice_whatever_goes_wrong(first: int) -> None:
     checks: Counter[str] = Counter()
     for seed in range(first, first + 4):
-        played = play(draw_plan(seed))
+        played = play(full_plan(seed))
         assert played.checker is None, f"{played.text}\npython -m tests.simulation --seed {seed}"
         checks += played.checks
     assert {name for name, compared in checks.items() if compared} >= CHECKERS
 
 
 def test_a_seed_is_one_history() -> None:
-    plan = draw_plan(7)
-    assert plan == draw_plan(7)
+    plan = full_plan(7)
+    assert plan == full_plan(7)
     assert play(plan) == play(plan)
 
 
 def test_a_failing_history_is_shrunk_to_the_parts_that_matter() -> None:
-    plan = draw_plan(4)
+    plan = full_plan(4)
     culprits = {3, 17, plan.size - 1}
     runs = 0
 

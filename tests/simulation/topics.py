@@ -22,7 +22,7 @@ from streams.records import TopicPartition
 from tests.integration.checkers import Published
 
 PREDICTED, OUTCOME, RETRACTED, UNLABELLED, COUNT, TICK, CONTROL = range(7)
-_NUMBERS = ("number", "refers_to", "timestamp", "prediction_offset")
+_NUMBERS = ("number", "refers_to", "timestamp", "prediction_offset", "label_offset")
 _OTHERS = ("prediction", "label", "weight", "prediction_text", "label_text", "model", "version", "variant")
 
 
@@ -35,6 +35,7 @@ class Row:
     refers_to: int
     timestamp: int
     prediction_offset: int
+    label_offset: int
     prediction: float | str | None
     label: float | str | None
     weight: float
@@ -42,6 +43,7 @@ class Row:
     version: str | None
     variant: str | None
     region: str | None
+    counter: int
     payload: dict[str, Any] | None
 
 
@@ -61,7 +63,7 @@ def read_message(value: bytes) -> Message:
     batch = reader.read_next_batch()
     size = int(told["streamgauge.rows"])
     columns = {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)
-               if name in {"kind", "payload", "segment.region", *_NUMBERS, *_OTHERS}}  # fmt: skip
+               if name in {"kind", "payload", "counter", "segment.region", *_NUMBERS, *_OTHERS}}  # fmt: skip
 
     def of(name: str, missing: Any = None) -> list[Any]:
         return columns.get(name) or [missing] * size
@@ -72,10 +74,11 @@ def read_message(value: bytes) -> Message:
         for name in ("prediction", "label")
     ]
     names = [of(name) for name in ("model", "version", "variant", "segment.region")]
-    payloads = [json.loads(data) if data and kind == TICK else None
+    payloads = [json.loads(data) if data and kind in {TICK, CONTROL} else None
                 for data, kind in zip(of("payload"), of("kind", 0), strict=True)]  # fmt: skip
+    others = [of("counter", -1), payloads]
     rows = [
-        Row(*each) for each in zip(of("kind", 0), *numbers, *classes, of("weight", 1.0), *names, payloads, strict=True)
+        Row(*each) for each in zip(of("kind", 0), *numbers, *classes, of("weight", 1.0), *names, *others, strict=True)
     ]
     return Message(int(told["streamgauge.join_task"]), int(told["streamgauge.commit"]), rows)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from streams.gauge import snapshots
 from streams.records import TopicPartition
+from tests.integration.traffic import HOUR, Order, Record
 from tests.simulation.application import TOPICS
 from tests.simulation.plan import SECOND, Trouble
 from tests.simulation.slots import Slot
-from tests.simulation.topics import newest_committed, places, read_state
+from tests.simulation.topics import newest_committed, places, published, read_state
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -63,6 +66,7 @@ def _twin(world: World, trouble: Trouble) -> None:
     if slot.member.instance is None or slot.run is None:
         return
     name = f"{trouble.who}+{slot.lives}"
+    world.seen["two workers of one name"] += 1
     world.twins |= {each for each, other in world.slots.items() if other.member.instance == slot.member.instance}
     world.twins.add(name)
     world.slots[name] = Slot(replace(slot.member, name=name, skew=-slot.member.skew))
@@ -76,6 +80,7 @@ def _swap(world: World, trouble: Trouble) -> None:
     second = world.slots[trouble.who]
     if first is None or first is second or second.run is not None:
         return
+    world.seen["overtaken and back while a worker stands still"] += 1
     world.start(second)
     stall = Trouble(trouble.at, "stall", first.member.name, "poll", "before", lasting=trouble.lasting + 5 * SECOND)
     first.armed.append((stall, 2))
@@ -84,6 +89,7 @@ def _swap(world: World, trouble: Trouble) -> None:
 
 def _downtime(world: World, trouble: Trouble) -> None:
     """Everybody dies at once, and is back after a while; with luck the groups' offsets have expired by then."""
+    world.seen["hours of downtime"] += trouble.lasting >= HOUR
     for slot in world.slots.values():
         if slot.run is not None:
             world.die(slot, trouble.lasting)
@@ -98,24 +104,77 @@ def _expire_offsets(world: World) -> None:
             continue  # begun, and no snapshot yet: refused, by contract
         if not world.log.group(group).members and not world.log.transactions.ending:
             world.log.expire_offsets(group)
+            world.seen["a group's offsets expire"] += 1
 
 
 def _retention(world: World, trouble: Trouble) -> None:
     """What has been read of the inputs, and what snapshots cover of the outcomes, is deleted."""
     for place, committed in world.log.group(world.config.join_group).offsets.items():
         if place.topic in world.topics.values():
-            world.log.expire_before(place, committed.offset)
+            _delete(world, place, committed.offset)
     for place in places(world.log, world.config.snapshots_topic):
         head = newest_committed(world.log, place, b"head")
         if head is not None and head.value is not None:
             cut = read_state(b"SGHD", head.value)["offset"]
-            world.log.expire_before(TopicPartition(world.config.outcomes_topic, place.partition), cut)
+            _delete(world, TopicPartition(world.config.outcomes_topic, place.partition), cut)
+
+
+def _delete(world: World, place: TopicPartition, before: int) -> None:
+    low = world.log.partition(place).low
+    world.log.expire_before(place, before)
+    world.seen["retention: records that were read are deleted"] += world.log.partition(place).low - low
 
 
 def _compaction(world: World, trouble: Trouble) -> None:
-    """The cleaner goes over the snapshots, the last few records aside."""
-    for place in places(world.log, world.config.snapshots_topic):
-        world.log.compact(place, world.log.partition(place).end - world.draw.choice((0, 1, 5)))
+    """The cleaner goes over the snapshots, the last few records aside, and over what was read of the control topic."""
+    ends = {place: world.log.partition(place).end - world.draw.choice((0, 1, 5))
+            for place in places(world.log, world.config.snapshots_topic)}  # fmt: skip
+    control = TopicPartition(world.config.topics.control, 0)
+    read = world.log.group(world.config.join_group).offsets.get(control)
+    for place, end in (ends | ({} if read is None else {control: read.offset})).items():
+        before = _records(world, place)
+        world.log.compact(place, end)
+        world.seen["compaction: a record is gone"] += before - _records(world, place)
+
+
+def _records(world: World, place: TopicPartition) -> int:
+    return sum(not entry.marker for entry in world.log.partition(place).entries)
+
+
+def _scale(world: World, trouble: Trouble) -> None:
+    """One worker, then four, then two: those that go are told to."""
+    slots = [slot for slot in world.slots.values() if slot.member.stage == world.slots[trouble.who].member.stage]
+    retiring = [slot for slot in slots[1:] if slot.run is not None]
+    for slot in retiring:
+        _retire(world, replace(trouble, who=slot.member.name))
+    alone = world.log.clock + 60 * SECOND
+
+    def grow() -> None:
+        if any(slot.run is not None for slot in slots[1:]) and world.log.clock < alone:
+            world.later(SECOND, grow)
+            return
+        for slot in slots:
+            _hire(world, replace(trouble, who=slot.member.name))
+        world.later(trouble.lasting, shrink)
+
+    def shrink() -> None:
+        for slot in slots[2:]:
+            _retire(world, replace(trouble, who=slot.member.name))
+
+    world.later(SECOND if retiring else 0, grow)
+
+
+def _small_chunks(world: World, trouble: Trouble) -> None:
+    """Snapshots are cut into chunks of a few hundred bytes from now on."""
+    snapshots.CHUNK = 600
+
+
+def _acknowledge(world: World, trouble: Trouble) -> None:
+    """Somebody has seen the alert that was raised last."""
+    episodes = [each.event()["episode_id"] for each in published(world.log, TOPICS["alerts"])]
+    if episodes:
+        key, body = f"ack/{episodes[-1]}", {"by": "the one on duty", "comment": "seen"}
+        world.append(Record("control", key.encode(), json.dumps(body).encode(), world.log.clock, Order(key, body)))
 
 
 def _group(world: World, who: str) -> str:
@@ -134,5 +193,8 @@ KINDS: Mapping[str, Callable[[World, Trouble], None]] = {
     "downtime": _downtime,
     "retention": _retention,
     "compaction": _compaction,
+    "scale": _scale,
+    "small chunks": _small_chunks,
+    "acknowledge": _acknowledge,
 }
 """By their names in a plan."""

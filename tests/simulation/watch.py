@@ -1,14 +1,24 @@
-"""What must hold after each commit, checked from the contract alone on what the log holds then."""
+"""What must hold after each commit, checked from the contract alone on what the log holds then.
+
+Checkers: `outcomes_less_retractions` (0 or 1 for each prediction; what is taken back is what was said; nothing after
+the end), `rows_numbered_once`, `watermarks_never_fall`, `control_copied_once` (each control record once in every
+partition, in their order), `offsets_journal_and_snapshots_agree`.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from typing import Any
 
 from streams.records import TopicPartition
+from tests.integration.traffic import HORIZON, MINUTE
 from tests.simulation.slots import Violation
 from tests.simulation.topics import (
+    CONTROL,
+    COUNT,
     OUTCOME,
     PREDICTED,
     RETRACTED,
@@ -26,14 +36,25 @@ from tests.simulation.world import World
 
 LONGEST_STEP = 5_000
 """How far the clock of the ticks goes in one of them at most, ms."""
+MOST_METADATA = 255
+"""Bytes of the metadata of an offset."""
+SHORTLY = 2 * MINUTE
+"""Before expiry: event time."""
+_DUPLICATE_LABELS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A control record where a partition of the outcomes has it; `clock` is that of the ticks before it."""
+
+    key: str
+    value: bytes | None
+    offset: int
+    clock: int | None
 
 
 class Watch:
-    """Reads on from where it was, after each commit.
-
-    Checkers: `outcomes_less_retractions` (0 or 1 for each prediction; what is taken back is what was said; nothing
-    after the end), `rows_numbered_once`, `watermarks_never_fall`, `offsets_journal_and_snapshots_agree`.
-    """
+    """Reads on from where it was, after each commit. `seen` counts what coverage.py wants to have occurred."""
 
     def __init__(self) -> None:
         self.messages: dict[TopicPartition, list[tuple[int, int, bytes]]] = defaultdict(list)
@@ -46,9 +67,17 @@ class Watch:
         self._commits: dict[tuple[int, TopicPartition], int] = {}
         self._ticks: dict[tuple[int, TopicPartition], tuple[int | None, int]] = {}
         self._watermarks: dict[TopicPartition, int] = {}
+        self.copied: dict[TopicPartition, list[Copied]] = defaultdict(list)
+        self.seen: Counter[str] = Counter()
+        self._clocks: dict[TopicPartition, int] = {}
+        self._floors: dict[int, int] = {}
+        self._arrived: dict[tuple[int, int], int] = {}
+        self._said: dict[tuple[int, int], int] = {}
+        self._died = self._hold = 0
 
     def __call__(self, world: World) -> None:
         """Everything that can be checked now."""
+        self._died, self._hold = world.notes.died["join"], HORIZON + world.plan.grace
         for place in places(world.log, world.config.outcomes_topic):
             start = self._read.get(place, 0)
             for entry in committed(world.log, place, start):
@@ -65,13 +94,17 @@ class Watch:
         before = self._commits.get((message.task, place), 0)
         if message.commit < before:
             raise Violation("rows_numbered_once", f"task {message.task}: commit {message.commit} after {before}")
+        self.seen["several messages of one commit in one partition"] += message.commit == before
         self._commits[message.task, place] = message.commit
+        self._note(place, message)
         for row in message.rows:
             if (message.task, row.number) in self._numbers:
                 raise Violation("rows_numbered_once", f"task {message.task}: row {row.number} twice")
             self._numbers.add((message.task, row.number))
             if row.kind == TICK:
                 self._tick(place, message.task, row)
+            elif row.kind == CONTROL:
+                self._copy(place, row)
             elif row.kind in {PREDICTED, OUTCOME, RETRACTED, UNLABELLED}:
                 self._fold(message.task, row)
 
@@ -86,6 +119,39 @@ class Watch:
                 "watermarks_never_fall", f"task {task}: {watermark}, {clock} after {before}, {clock_before}"
             )
         self._ticks[task, place] = watermark, clock
+        self._clocks[place] = max(clock, self._clocks.get(place, clock))
+
+    def _copy(self, place: TopicPartition, row: Row) -> None:
+        assert row.payload is not None
+        self.checks["control_copied_once"] += 1
+        value, offset = row.payload["value"], row.payload["offset"]
+        before = self.copied[place][-1].offset if self.copied[place] else -1
+        if offset <= before:
+            raise Violation("control_copied_once", f"{place}: the control record {offset} after {before}")
+        told = None if value is None else base64.b64decode(value)
+        self.copied[place].append(Copied(row.payload["key"], told, offset, self._clocks.get(place)))
+
+    def _note(self, place: TopicPartition, message: Message) -> None:
+        """What occurs, for coverage.py: which late word on which prediction."""
+        replaced = {row.prediction_offset for row in message.rows if row.kind == OUTCOME}
+        watermark, _ = self._ticks.get((message.task, place), (None, 0))
+        for row in message.rows:
+            name, what = (message.task, row.prediction_offset), ""
+            if row.kind == PREDICTED:
+                self._arrived[name] = message.commit
+            elif row.kind == OUTCOME:
+                self._said[name] = self._died
+            elif row.kind == UNLABELLED:
+                self.seen["predictions that expire"] += 1
+            elif row.kind == RETRACTED:
+                what = "a correction" if row.prediction_offset in replaced else "a withdrawal"
+                self.seen[f"{what} across a death"] += self._said.get(name, self._died) < self._died
+                floor = self._floors.get(message.task)
+                self.seen[f"{what} of what the floor's block holds"] += self._arrived.get(name) == floor
+            elif row.kind == COUNT and row.counter == _DUPLICATE_LABELS:
+                what = "a duplicate"
+            if what and watermark is not None and row.timestamp + self._hold - watermark < SHORTLY:
+                self.seen[f"{what} shortly before expiry"] += 1
 
     def _fold(self, task: int, row: Row) -> None:
         """Outcomes less retractions of each prediction are 0 or 1; what ends has arrived, and ends once."""
@@ -129,6 +195,7 @@ class Watch:
             assert entry.value is not None
             said: Any = read_state(b"SGJE", entry.value)
             self.checks["offsets_journal_and_snapshots_agree"] += 1
+            self._floors[place.partition] = said["floor"]
             for topic, number, offset, metadata in said["sources"]:
                 source = TopicPartition(topic, number)
                 held = group.get(source)
@@ -153,7 +220,7 @@ class Watch:
 
     def _metadata(self, source: TopicPartition, metadata: str, commit: int) -> None:
         told = json.loads(metadata)
-        if told["commit"] != commit:
+        if told["commit"] != commit or len(metadata) > MOST_METADATA:
             raise Violation("offsets_journal_and_snapshots_agree", f"{source}: commit {commit} says {metadata}")
         watermark = told.get("watermark")
         before = self._watermarks.get(source)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from unittest import mock
 import greenlet
 import structlog
 
+from streams.gauge import snapshots
 from streams.join import plan as join_plan
 from streams.log import (
     Abortable,
@@ -33,6 +35,7 @@ from streams.records import TopicPartition
 from streams.worker import upkeep
 from tests.integration.traffic import HOUR, SPAN, Logged, Record, Traffic
 from tests.simulation.application import TOPICS, Application, MemberClock
+from tests.simulation.notes import Notes
 from tests.simulation.plan import POISON, SECOND, START, Plan, Trouble
 from tests.simulation.slots import Slot, Violation
 from tests.simulation.troubles import KINDS
@@ -58,20 +61,21 @@ class World:
         self.retired: set[str] = set()
         self._committed = committed
         self.draw = random.Random(f"world {plan.seed}")
+        self.seen: Counter[str] = Counter()
         self.topics = {name: TOPICS[name] for name in ("predictions", "labels")}
         for topic in self.topics.values():
             self.log.create_topic(topic, plan.partitions)
         self._application = Application(plan, self.log)
         self.config = self._application.config
         self.slots = {member.name: Slot(member) for member in plan.crew}
-        self._waiting = sorted(plan.troubles, key=lambda each: each.at)[::-1]
-        self._traffic = sorted(plan.sent, key=lambda each: each.at)[::-1]
+        self._waiting, self._traffic = plan.all_troubles[::-1], plan.all_sent[::-1]
         self._now: Slot | None = None
         self.flaky_until = self._requests = 0
         self._dead: list[Any] = []
         self._promised: list[tuple[int, Callable[[], None]]] = []
+        self.notes = Notes(self)
         self._hub = greenlet.getcurrent()
-        self.log.faults.hook = self._step
+        self.log.faults.hook, self.log.faults.told = self._step, self._refused
         self.log.faults.fetch = self._fetch
         self.log.wait = self._wait_in_log
 
@@ -111,7 +115,7 @@ class World:
 
     def _send_sentinels(self, later: int) -> None:
         for record in Traffic(0, 0, START + later - 24 * HOUR).sentinels():
-            self._append(record)
+            self.append(record)
 
     def _settle(self) -> None:
         """Everybody is back, nothing goes wrong any more: until all that is there has been read and committed."""
@@ -126,6 +130,7 @@ class World:
         limit = self.log.clock + LONGEST
         inputs = [TopicPartition(topic, number) for topic in self.topics.values()
                   for number in range(self.plan.partitions)]  # fmt: skip
+        inputs.append(TopicPartition(self.config.topics.control, 0))
         self.flaky_until = 0
         self._until(lambda: self._read(self.config.join_group, inputs), limit, "the inputs are committed")
         outcomes = [TopicPartition(self.config.outcomes_topic, n) for n in range(self.plan.outcomes_partitions)]
@@ -154,10 +159,9 @@ class World:
                 raise Violation("all_is_read", f"not within {LONGEST // 1000} s: {what}")
             self._once()
 
-    def _append(self, record: Record) -> None:
-        place, offset = self.log.append(
-            self.topics[record.topic], record.value, key=record.key, timestamp=record.timestamp
-        )
+    def append(self, record: Record) -> None:
+        """A record of a user's reaches the log."""
+        place, offset = self.log.append(TOPICS[record.topic], record.value, key=record.key, timestamp=record.timestamp)
         self.sent.append(Logged(record, place.partition, offset))
 
     # -- the scheduler -------------------------------------------------------------------------------------------
@@ -178,7 +182,7 @@ class World:
     def _happen(self) -> None:
         clock = self.log.clock
         while self._traffic and self.origin + self._traffic[-1].at <= clock:
-            self._append(self._traffic.pop().record)
+            self.append(self._traffic.pop().record)
         while self._waiting and self.origin + self._waiting[-1].at <= clock:
             self._trouble(self._waiting.pop())
         for promise in [each for each in self._promised if each[0] <= clock]:
@@ -193,6 +197,7 @@ class World:
         if slot.asleep:
             slot.asleep = False
             slot.consumer("wake")
+            self.notes.woke(slot)
         self._now = slot
         slot.run.switch()
         self._now = None
@@ -209,12 +214,17 @@ class World:
         if self._now is None:
             self.log.advance(ms)
         else:
+            self.notes.waits(self._now)
             self.give_way(ms)
 
     def _step(self, step: str, when: str) -> None:
         """The hook of the log: before and after each of its steps."""
         slot = self._now
         if slot is None:
+            return
+        slot.step = step
+        self.notes.reached(slot, step, when)
+        if step in {"revoke", "lose"}:
             return
         if (step, when) == ("commit", "after"):
             self.steps.append(slot.member.name)
@@ -226,6 +236,7 @@ class World:
         if when == "before" and self.log.clock < self.flaky_until and step not in {"begin", "poll"}:
             self._requests += 1
             if self._requests % 3 == 0:
+                self.seen["a third request refused"] += 1
                 raise Retriable(f"the third request is refused: {step}", "NOT_COORDINATOR")
 
     def _strike(self, slot: Slot, step: str, when: str) -> None:
@@ -236,6 +247,7 @@ class World:
             if left > 1:
                 continue
             del slot.armed[i]
+            self.notes.strikes(slot, trouble)
             if trouble.kind == "kill":
                 self.die(slot, trouble.lasting)
                 self._hub.switch()
@@ -250,7 +262,11 @@ class World:
 
     # -- workers -------------------------------------------------------------------------------------------------
 
+    def _refused(self, step: str, problem: LogError) -> None:
+        self.notes.refused(self._now, step, problem)
+
     def start(self, slot: Slot) -> None:
+        """A new life in this place."""
         slot.lives += 1
         clock = MemberClock(self.log, self.origin, slot.member, self.give_way)
         slot.worker = worker = self._application.worker(slot.member, slot.lives, clock)
@@ -266,9 +282,11 @@ class World:
                 self.deaths.append((slot.member.name, problem))
                 slot.returns = self.log.clock + SECOND if not isinstance(problem, Fenced) else None
             slot.run = slot.until = None
+            self.notes.ended(slot)
 
         slot.run = greenlet.greenlet(live)
         slot.until = self.log.clock
+        self.notes.started(slot)
 
     def die(self, slot: Slot, down: int | None) -> None:
         """Gone in the middle of what it did: nothing is closed, nothing is said."""
@@ -277,6 +295,7 @@ class World:
         slot.run = slot.worker = slot.until = None
         slot.asleep = False
         slot.returns = None if down is None else self.log.clock + down
+        self.notes.died_of(slot)
 
     def _end(self) -> None:
         self.log.faults.hook = None
@@ -298,6 +317,10 @@ class World:
 
     def _fetch(self, turns: Sequence[TopicPartition]) -> list[tuple[TopicPartition, int]]:
         """Partitions answer in any order, not all of them, and with as much as they like."""
+        if any(self.log.partition(each).stable_end < self.log.partition(each).end for each in turns):
+            self.seen["the end of a log held back by an open transaction"] += 1
+        if self.log.faults.down and not self.log.faults.down.isdisjoint(turns):
+            self.seen["an outage: nothing fetched from a partition"] += 1
         found = [(each, self.draw.choice((1, 3, 20, 1_000))) for each in turns if self.draw.random() < 0.8]
         self.draw.shuffle(found)
         return found
@@ -316,7 +339,11 @@ def _poison() -> Iterator[None]:
     before = structlog.get_config()["wrapper_class"]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        with mock.patch.object(join_plan, "words_of", raises), mock.patch.object(upkeep, "_TRIM_EVERY", 4.0):
+        with (
+            mock.patch.object(join_plan, "words_of", raises),
+            mock.patch.object(upkeep, "_TRIM_EVERY", 4.0),
+            mock.patch.object(snapshots, "CHUNK", snapshots.CHUNK),  # changed by "small chunks"
+        ):
             yield
     finally:
         structlog.configure(wrapper_class=before)

@@ -141,9 +141,9 @@ class MemoryConsumer:
             raise
         except MembershipLost:
             self._member_id = None
-            return self._give_back(listener.on_lost)
+            return self._give_back("lose", listener.on_lost)
         if self._group.state is GroupState.PREPARING and not member.rejoined:
-            called = self._give_back(listener.on_revoked)
+            called = self._give_back("revoke", listener.on_revoked)
             self._group.rejoin(self._member_id)
             return called
         return self._take_assignment(listener)
@@ -157,10 +157,11 @@ class MemoryConsumer:
         listener.on_assigned(list(self._assignment))
         return True
 
-    def _give_back(self, tell: Callable[[Sequence[TopicPartition]], None]) -> bool:
+    def _give_back(self, step: str, tell: Callable[[Sequence[TopicPartition]], None]) -> bool:
         had = self._assignment
         try:
             if had:
+                self._log.faults.pass_by(step)
                 tell(list(had))
         finally:
             self._assignment = ()

@@ -1,7 +1,8 @@
 """Faults on demand: a named step of the in-memory log fails the next time it is reached.
 
-Steps: init_transactions, begin, produce, send_offsets, commit, abort, poll, committed, read, admin; and `marker`,
-between the markers that one transaction writes to its partitions and groups, where nothing can fail.
+Steps: init_transactions, begin, produce, send_offsets, commit, abort, poll, committed, read, admin. Where nothing can
+fail: `marker`, between the markers that one transaction writes to its partitions and groups; `revoke` and `lose`, when
+a consumer gives back what it has.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from streams.log.base import LogError
 from streams.records import TopicPartition
 
 When = Literal["before", "after"]
@@ -48,7 +50,8 @@ Fetch = Callable[[Sequence[TopicPartition]], Iterable[tuple[TopicPartition, int]
 
 class Faults:
     """What is planned to go wrong. `hook`, where set, is called at each step, before and after it takes effect,
-    and may raise: a crash at a named instruction.
+    and may raise: a crash at a named instruction. `told`, where set, hears of every error that a step raises, planned
+    or not.
 
     `fetch`, where set, says which of a consumer's partitions answer a poll, in which order, and with at most how many
     records. `down` are partitions without a leader: nothing is read from them or written to them. While `linger` is
@@ -59,6 +62,7 @@ class Faults:
     def __init__(self) -> None:
         self._planned: dict[str, list[_Fault]] = defaultdict(list)
         self.hook: Callable[[str, When], None] | None = None
+        self.told: Callable[[str, LogError], None] | None = None
         self.fetch: Fetch | None = None
         self.down: set[TopicPartition] = set()
         self.linger = False
@@ -80,6 +84,16 @@ class Faults:
     @contextmanager
     def around(self, step: str) -> Iterator[None]:
         """Run the body as `step`: the fault strikes before it, or after it where it was to be applied."""
+        try:
+            with self._stricken(step):
+                yield
+        except LogError as problem:
+            if self.told is not None:
+                self.told(step, problem)
+            raise
+
+    @contextmanager
+    def _stricken(self, step: str) -> Iterator[None]:
         fault = self._due(step)
         if self.hook is not None:
             self.hook(step, "before")
@@ -91,10 +105,10 @@ class Faults:
         if fault is not None:
             raise fault.make(step)
 
-    def between_markers(self) -> None:
-        """One marker of a transaction is written, the next one not yet."""
+    def pass_by(self, step: str) -> None:
+        """A step at which nothing can fail."""
         if self.hook is not None:
-            self.hook("marker", "before")
+            self.hook(step, "before")
 
     def _due(self, step: str) -> _Fault | None:
         planned = self._planned[step]

@@ -127,7 +127,7 @@ class Transactions:
             transaction.committed = committed
             self._write_marker(transaction)
             while transaction.serial == serial and (transaction.partitions or transaction.offsets):
-                self._faults.between_markers()
+                self._faults.pass_by("marker")
                 if transaction.serial == serial:
                     self._write_marker(transaction)
         if transaction.serial == serial:
