@@ -55,6 +55,21 @@ def test_a_final_window_is_never_told_again_even_if_a_row_still_came() -> None:
     assert [view.counts["predictions"] for view in views if view.kind == "cumulative"] == [2]
 
 
+def test_what_has_no_outcome_is_unlabelled_once_the_window_is_final_though_its_partition_has_fallen_silent() -> None:
+    windows = ModelWindows("m", SETTINGS)
+    failed = replace(PREDICTED, prediction=None, score=None, failed=1)
+    windows.apply(
+        rows_of([PREDICTED, PREDICTED, PREDICTED, failed, outcome(1), replace(PREDICTED, kind=Kind.UNLABELLED)])
+    )
+    told = [
+        windows.tick(clock, at, 10) for clock, at in ((1000, START), (2000, START + HOUR), (3000, START + 4 * HOUR))
+    ]
+    assert [view.counts["unlabelled"] for views in told for view in views if view.kind == "tumbling"] == [1, 1, 2]
+    windows.apply(rows_of([replace(PREDICTED, kind=Kind.UNLABELLED)]))  # the silent one speaks again
+    (ever,) = (view for view in windows.tick(900_000, START + 4 * HOUR, 10) if view.kind == "cumulative")
+    assert ever.counts["unlabelled"] == 2
+
+
 def test_memory_of_final_windows_is_given_back() -> None:
     windows = ModelWindows("m", replace(SETTINGS, segments=("region",)))
     sizes = []

@@ -35,12 +35,20 @@ _EVERYWHERE = [counter for counter in Counter if counter < Counter.LATE_PREDICTI
 _EVER_ONLY = [counter for counter in Counter if counter >= Counter.LATE_PREDICTIONS]
 
 
-def counts(ints: list[int], *, ever: bool) -> dict[str, int]:
-    """The `counts` of an event; those that only cumulative windows have where `ever`."""
+def counts(ints: list[int], *, ever: bool, final: bool) -> dict[str, int]:
+    """The `counts` of an event; those that only cumulative windows have where `ever`.
+
+    In a `final` window whatever has no outcome is unlabelled. A join task that has fallen silent does not hold event
+    time back (contract, join rule 5), and lets go of what it holds only when it speaks again: that row comes too late
+    for the window. A prediction that failed waits for no label.
+    """
+    unlabelled = ints[UNLABELLED]
+    if final:
+        unlabelled = max(unlabelled, ints[PREDICTIONS] - ints[ERRORS] - ints[OUTCOMES])
     found = {
         "predictions": ints[PREDICTIONS],
         "outcomes": ints[OUTCOMES],
-        "unlabelled": ints[UNLABELLED],
+        "unlabelled": unlabelled,
         "errors": ints[ERRORS],
     }
     for counter in Counter if ever else _EVERYWHERE:

@@ -299,7 +299,7 @@ class ModelWindows:
             end=end,
             revision=self._revision_base + int(windows["revision"][window]) + 1,
             state=_STATES[state],
-            counts=figures.counts(ints, ever=kind == self._kinds),
+            counts=figures.counts(ints, ever=kind == self._kinds, final=state == 2),
             coverage=coverage,
             expected_coverage=hoped,
             coverage_by_prediction=figures.coverage_by_prediction(
