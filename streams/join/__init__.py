@@ -15,8 +15,9 @@ What the contract's join semantics leave open is decided so:
 """
 
 from streams.join.control import ControlTask
+from streams.join.room import Memory, Room
 from streams.join.settings import Decoders, JoinSettings, ModelJoin
 from streams.join.step import JoinStep
 from streams.join.task import JoinTask
 
-__all__ = ["ControlTask", "Decoders", "JoinSettings", "JoinStep", "JoinTask", "ModelJoin"]
+__all__ = ["ControlTask", "Decoders", "JoinSettings", "JoinStep", "JoinTask", "Memory", "ModelJoin", "Room"]

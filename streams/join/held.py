@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from mmap import mmap
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from streams.join.kernels import (
     EVENTS_A_MEETING,
@@ -17,7 +15,7 @@ from streams.join.kernels import (
     let_go_predictions,
     put_back,
 )
-from streams.join.keys import compact, fill_table
+from streams.join.keys import compact_keys, compact_predictions, fill_table
 from streams.join.layout import (
     ARENA_GARBAGE,
     ARENA_USED,
@@ -42,17 +40,22 @@ from streams.join.layout import (
     rows_at,
 )
 from streams.join.profiles import WHEEL
+from streams.join.room import Memory, Room
 from streams.records import Int32Array, Int64Array, UInt8Array
 
 _GARBAGE = 1 << 20
 _ROWS = 1024
-_MAPPED = 1 << 20
+SEQUENTIAL = 512
+"""How many rows that lie one after the other touch what one record may touch."""
+_NEVER = np.iinfo(np.int64).max
+_KINDS = {"predictions": PREDICTIONS, "labels": LABELS, "keys": KEYS}
 
 
 class Held:
-    """Predictions and labels held by key, in a `Store` that grows by doubling (untouched pages cost no memory)."""
+    """Predictions and labels held by key, in a `Store` whose arrays lie and grow in a `Room`."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, room: Room | None = None) -> None:
+        self._room: Room = Memory() if room is None else room
         self._events = np.empty(4 * (EVENTS_A_MEETING * limit + 1), EVENT)
         totals = np.zeros(11, np.int64)
         for kind in (PREDICTIONS, LABELS, KEYS):
@@ -61,7 +64,7 @@ class Held:
             np.empty(_ROWS, PREDICTION),
             np.empty(_ROWS, LABEL),
             np.empty(_ROWS, KEY),
-            np.full(2 * _ROWS, NOWHERE, np.int32),
+            np.full(2 * _ROWS, NOWHERE, np.int64),
             np.empty(64 * _ROWS, np.uint8),
             np.full(WHEEL, NOWHERE, np.int32),
             np.full(WHEEL, NOWHERE, np.int32),
@@ -80,36 +83,64 @@ class Held:
 
     def make_room(self, predictions: int, labels: int, arena: int) -> None:
         """Room for so many more records (each may bring a key) and bytes in the arena."""
+        more = {"predictions": predictions, "labels": labels, "keys": predictions + labels}
+        brings = sum(getattr(self.store, name).itemsize * rows for name, rows in more.items())
+        moves = self._room.full(self._bytes() + brings + arena)
+        self._room_in_arena(arena, moves=moves)
+        for name, kind in _KINDS.items():
+            rows, used = getattr(self.store, name), int(self.store.totals[kind + USED])
+            if moves or used + more[name] > len(rows):
+                self.store = self.store._replace(**{name: self._room.grown(name, rows, used, more[name])})
+        self._room_in_table(predictions + labels)
+
+    def _bytes(self) -> int:
+        """What the store takes, untouched pages left out."""
         store = self.store
-        totals = store.totals
-        self._room_in_arena(arena)
-        store = self.store._replace(
-            predictions=_grown(store.predictions, int(totals[PREDICTIONS + USED]), predictions),
-            labels=_grown(store.labels, int(totals[LABELS + USED]), labels),
-            keys=_grown(store.keys, int(totals[KEYS + USED]), predictions + labels),
-        )
+        rows = sum(getattr(store, name).itemsize * int(store.totals[kind + USED]) for name, kind in _KINDS.items())
+        return int(rows) + int(store.totals[ARENA_USED]) + store.table.nbytes
+
+    def _room_in_table(self, keys: int) -> None:
+        store = self.store
         size = len(store.table)
-        while 4 * (int(totals[KEYS + LIVE]) + predictions + labels) > 3 * size:
+        while 4 * (int(store.totals[KEYS + LIVE]) + keys) > 3 * size:
             size *= 2
         if size != len(store.table):
-            table = room_for(size, np.int32)
+            table = self._room.fresh("table", size, np.int64, hot=True)
             table[:] = NOWHERE
-            fill_table(table, store)
-            store = store._replace(table=table)
-        self.store = store
+            fill_table(store.table, table)
+            self.store = store._replace(table=table)
 
-    def _room_in_arena(self, more: int) -> None:
+    def _room_in_arena(self, more: int, *, moves: bool) -> None:
         store = self.store
         used, garbage = int(store.totals[ARENA_USED]), int(store.totals[ARENA_GARBAGE])
-        if used + more <= len(store.arena):
+        if used + more <= len(store.arena) and not moves:
             return
         if garbage > _GARBAGE and 2 * garbage > used:
-            arena = room_for(max(2 * (used - garbage + more), 64 * _ROWS), np.uint8)
-            compact(store, arena)
+            arena = self._room.fresh("arena", max(2 * (used - garbage + more), 64 * _ROWS), np.uint8)
+            self._compact(arena)
         else:
-            arena = room_for(2 * (used + more), np.uint8)
-            arena[:used] = store.arena[:used]
+            arena = self._room.grown("arena", store.arena, used, more)
         self.store = store._replace(arena=arena)
+
+    def _compact(self, arena: UInt8Array) -> None:
+        """Copy all that is alive into a new arena, in the order of rows."""
+        totals, at = self.store.totals, 0
+        for kind, compact in ((KEYS, compact_keys), (PREDICTIONS, compact_predictions)):
+            for first, stop in self.steps(int(totals[kind + USED]), SEQUENTIAL):
+                at = compact(self.store, arena, at, first, stop)
+        totals[ARENA_USED], totals[ARENA_GARBAGE] = at, 0
+
+    def steps(self, rows: int, density: int = 1) -> Iterator[tuple[int, int]]:
+        """Chunks of so many rows, (first, stop): memory is eased after each. `density` of them touch what one record
+        may touch."""
+        chunk = density * self._room.chunk
+        for first in range(0, rows, chunk):
+            yield first, min(first + chunk, rows)
+            self.ease()
+
+    def ease(self) -> None:
+        """Give back memory that is only lent."""
+        self._room.ease()
 
     def apply_predictions(
         self, new: NewPredictions, rules: Rules, watermark: int, base: int
@@ -121,23 +152,29 @@ class Held:
         slots = np.full(len(new.offset), NOWHERE, np.int32)
         met = np.empty(self.labels, np.int32)
         at = mets = count = 0
-        while True:
-            at, mets, count = apply_predictions(
-                self.store, rules, new, at, watermark, slots, met, mets, self._events, count, base
-            )
-            if at == len(new.order):
-                return joined([self._events[:count]]), slots, met[:mets].copy()
-            self._events = _grown(self._events, count, len(self._events))
+        for _, stop in self.steps(len(new.order)):
+            part = new._replace(order=new.order[:stop])
+            while at < stop:
+                at, mets, count = apply_predictions(
+                    self.store, rules, part, at, watermark, slots, met, mets, self._events, count, base
+                )
+                self._room_for_events(count, done=at == stop)
+        return joined([self._events[:count]]), slots, met[:mets].copy()
 
     def apply_labels(self, new: NewLabels, rules: Rules, watermark: int, base: int) -> tuple[Records, Int32Array]:
         """Hold `new` and let it serve what is held. Returns (events, the row in `labels` of each or -1)."""
         slots = np.full(len(new.offset), NOWHERE, np.int32)
         at = count = 0
-        while True:
-            at, count = apply_labels(self.store, rules, new, at, watermark, slots, self._events, count, base)
-            if at == len(new.order):
-                return joined([self._events[:count]]), slots
-            self._events = _grown(self._events, count, len(self._events))
+        for _, stop in self.steps(len(new.order)):
+            part = new._replace(order=new.order[:stop])
+            while at < stop:
+                at, count = apply_labels(self.store, rules, part, at, watermark, slots, self._events, count, base)
+                self._room_for_events(count, done=at == stop)
+        return joined([self._events[:count]]), slots
+
+    def _room_for_events(self, used: int, *, done: bool) -> None:
+        if not done:
+            self._events = Memory().grown("events", self._events, used, len(self._events))
 
     def due(
         self, rules: Rules, since: int, watermark: int, most: int | None = None
@@ -156,14 +193,15 @@ class Held:
     def earliest(self, rules: Rules) -> int | None:
         """The first deadline of all that is held; None where nothing is."""
         store = self.store
-        predictions = np.flatnonzero(store.predictions["status"][: store.totals[PREDICTIONS + USED]]).astype(np.int32)
-        labels = np.flatnonzero(store.labels["met"][: store.totals[LABELS + USED]] != GONE).astype(np.int32)
-        found = [
-            _deadlines(index, rows, rules)
-            for index, rows in ((predictions, store.predictions), (labels, store.labels))
-            if len(index)
-        ]
-        return min((int(each.min()) for each in found), default=None)
+        firsts = []
+        for kind, rows, word, free in (
+            (PREDICTIONS, store.predictions, "status", 0),
+            (LABELS, store.labels, "met", GONE),
+        ):
+            for start, stop in self.steps(int(store.totals[kind + USED]), SEQUENTIAL):
+                index = start + np.flatnonzero(rows[word][start:stop] != free).astype(np.int32)
+                firsts.append(_deadlines(index, rows, rules).min(initial=_NEVER))
+        return min((int(first) for first in firsts if first < _NEVER), default=None)
 
     def _wheel(self, kind: int) -> tuple[Int32Array, Records]:
         store = self.store
@@ -194,8 +232,10 @@ class Held:
 
     def let_go(self, predictions: Int32Array, labels: Int32Array) -> None:
         """Give the rows that `due` named back."""
-        let_go_predictions(self.store, predictions)
-        let_go_labels(self.store, labels)
+        for first, stop in self.steps(len(predictions)):
+            let_go_predictions(self.store, predictions[first:stop])
+        for first, stop in self.steps(len(labels)):
+            let_go_labels(self.store, labels[first:stop])
 
     def key_of(self, row: int) -> bytes:
         """The text of a key, for tests and tools."""
@@ -213,21 +253,3 @@ def _in_order(due: Int32Array, rows: Records, rules: Rules) -> Int32Array:
     found = rows_at(rows, due)
     ordered: Int32Array = due[np.lexsort((found["offset"], found["timestamp"] + rules.hold[found["profile"]]))]
     return ordered
-
-
-def room_for(rows: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """An array with anything in it. Large ones are mappings of their own, whose untouched pages cost no memory, and
-    which go back whole; the allocator would keep them as holes."""
-    size = rows * np.dtype(dtype).itemsize
-    if size < _MAPPED:
-        return np.empty(rows, dtype)
-    return np.frombuffer(mmap(-1, size), dtype)
-
-
-def _grown(rows: Records, used: int, more: int) -> Records:
-    if used + more <= len(rows):
-        return rows
-    grown = room_for(2 * (used + more), rows.dtype)
-    whole = f"V{rows.itemsize}"
-    grown.view(whole)[:used] = rows.view(whole)[:used]
-    return grown

@@ -17,7 +17,9 @@ from streams.join.layout import (
     NewPredictions,
     Store,
 )
-from streams.records import Int32Array, Int64Array, UInt8Array
+from streams.records import Int64Array, UInt8Array
+
+_ROW = 0xFFFFFFFF
 
 
 @numba.njit(**KERNEL)
@@ -57,10 +59,11 @@ def find_key(store: Store, data: UInt8Array, start: int, stop: int, h: int) -> i
     length = stop - start
     at = h & mask
     while True:
-        row = store.table[at]
-        if row < 0:
+        entry = store.table[at]
+        if entry < 0:
             return -1
-        if store.keys[row].hash == h:
+        if entry >> 32 == h:
+            row = entry & _ROW
             begin = store.keys[row].start
             held = np.int64(store.arena[begin]) | (np.int64(store.arena[begin + 1]) << 8)
             if held == length and same_bytes(store.arena, begin + 2, data, start, length):
@@ -97,12 +100,12 @@ def add_key(store: Store, data: UInt8Array, start: int, stop: int, h: int) -> in
 
 
 @numba.njit(**KERNEL)
-def _place(table: Int32Array, row: int, h: int) -> None:
+def _place(table: Int64Array, row: int, h: int) -> None:
     mask = len(table) - 1
     at = h & mask
     while table[at] >= 0:
         at = (at + 1) & mask
-    table[at] = row
+    table[at] = (h << 32) | row
 
 
 @numba.njit(**KERNEL)
@@ -111,7 +114,7 @@ def remove_key(store: Store, row: int) -> None:
     table, keys, totals = store.table, store.keys, store.totals
     mask = len(table) - 1
     gap = np.int64(keys[row].hash) & mask
-    while table[gap] != row:
+    while table[gap] & _ROW != row:
         gap = (gap + 1) & mask
     at = gap
     while True:
@@ -119,7 +122,7 @@ def remove_key(store: Store, row: int) -> None:
         moved = table[at]
         if moved < 0:
             break
-        home = np.int64(keys[moved].hash) & mask
+        home = (moved >> 32) & mask
         if ((at - home) & mask) >= ((at - gap) & mask):
             table[gap] = moved
             gap = at
@@ -133,11 +136,11 @@ def remove_key(store: Store, row: int) -> None:
 
 
 @numba.njit(**KERNEL)
-def fill_table(table: Int32Array, store: Store) -> None:
-    """Put every live key into a new, empty table."""
-    for row in range(store.totals[KEYS + USED]):
-        if store.keys[row].start >= 0:
-            _place(table, row, np.int64(store.keys[row].hash))
+def fill_table(table: Int64Array, larger: Int64Array) -> None:
+    """Put every entry of a table into a larger, empty one."""
+    for entry in table:
+        if entry >= 0:
+            _place(larger, entry & _ROW, entry >> 32)
 
 
 @numba.njit(**KERNEL)
@@ -205,25 +208,29 @@ def extra_size(arena: UInt8Array, extra: int) -> int:
 
 
 @numba.njit(cache=True)
-def compact(store: Store, arena: UInt8Array) -> None:
-    """Copy all that is alive into a new arena, in the order of rows."""
-    at = 0
-    for row in range(store.totals[KEYS + USED]):
+def compact_keys(store: Store, arena: UInt8Array, at: int, first: int, stop: int) -> int:
+    """Copy the live ones of these keys into a new arena, from `at` on. Returns where it goes on."""
+    for row in range(first, stop):
         begin = store.keys[row].start
         if begin >= 0:
             size = 2 + read(store.arena, begin, 2)
             arena[at : at + size] = store.arena[begin : begin + size]
             store.keys[row].start = at
             at += size
-    for row in range(store.totals[USED]):
+    return at
+
+
+@numba.njit(cache=True)
+def compact_predictions(store: Store, arena: UInt8Array, at: int, first: int, stop: int) -> int:
+    """The same for what these predictions have in the arena."""
+    for row in range(first, stop):
         begin = store.predictions[row].extra
         if store.predictions[row].status and begin >= 0:
             size = extra_size(store.arena, begin)
             arena[at : at + size] = store.arena[begin : begin + size]
             store.predictions[row].extra = at
             at += size
-    store.totals[ARENA_USED] = at
-    store.totals[ARENA_GARBAGE] = 0
+    return at
 
 
 @numba.njit(cache=True)

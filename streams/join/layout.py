@@ -1,6 +1,6 @@
 """How held records lie in memory: one fixed record a prediction, a label, a key; byte strings in an arena.
 
-A held prediction takes 112 bytes, its key 24, its place in the hash table 5 to 11 (load .37 to .75), plus two bytes
+A held prediction takes 112 bytes, its key 24, its place in the hash table 11 to 21 (load .37 to .75), plus two bytes
 and the key itself in the arena. Records are rows of structured arrays (one or two cache lines each) and refer to
 each other by row number; freed rows are chained and used again.
 """
@@ -111,7 +111,9 @@ class Store(NamedTuple):
     predictions: Records
     labels: Records
     keys: Records
-    table: Int32Array  # open addressing, linear probing: rows of `keys`, or -1; a power of two long
+    # Open addressing, linear probing, a power of two long: a key's hash above its row in `keys`, or -1. The hash is
+    # there so that looking past other keys, or finding none, touches no row.
+    table: Int64Array
     arena: UInt8Array
     prediction_wheel: Int32Array  # first of each bucket, by deadline // width, modulo
     label_wheel: Int32Array

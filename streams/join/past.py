@@ -8,14 +8,13 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from streams.join.clock import BEGINNING
 from streams.join.held import Held
 from streams.join.journal import Block, in_order, read_block
 from streams.join.kernels import hold_label, hold_prediction
 from streams.join.keys import add_key, find_key, hash_of
-from streams.join.layout import EARLY, LABELLED, NOWHERE, ONCE, NewLabels, NewPredictions, Rules, Store
+from streams.join.layout import EARLY, LABELLED, NOWHERE, ONCE, NewLabels, NewPredictions, Records, Rules, Store
 from streams.join.profiles import Profiles
 from streams.records import Int32Array, Int64Array, UInt8Array
 
@@ -51,56 +50,31 @@ class Floor:
         return self._commits[0][0] if self._commits else commit
 
 
-class _Placed:
-    """Where records were put: their offsets and rows, over all blocks."""
-
-    def __init__(self) -> None:
-        self._offsets: list[Int64Array] = [np.empty(0, np.int64)]
-        self._rows: list[Int32Array] = [np.empty(0, np.int32)]
-
-    def add(self, offsets: Int64Array, rows: Int32Array) -> None:
-        """These records are in these rows."""
-        self._offsets.append(offsets)
-        self._rows.append(rows)
-
-    def find(self, offsets: Int64Array) -> tuple[Int32Array, npt.NDArray[np.bool_]]:
-        """(row, whether there is one) of each offset."""
-        ours, rows = np.concatenate(self._offsets), np.concatenate(self._rows)
-        if not len(ours):
-            return np.zeros(len(offsets), np.int32), np.zeros(len(offsets), bool)
-        order = np.argsort(ours, kind="stable")
-        places = order[np.minimum(np.searchsorted(ours, offsets, sorter=order), len(ours) - 1)]
-        return rows[places], ours[places] == offsets
-
-
 def restore(
     blocks: Iterable[bytes], watermark: int | None, profiles: Profiles, held: Held, floor: Floor
 ) -> dict[str, Any] | None:
-    """Fill `held` and `floor` from blocks, oldest first; returns the newest head, None where there is no block.
+    """Fill `held`, which is empty, and `floor` from blocks, oldest first; returns the newest head, None where there is
+    no block.
 
     `watermark` is the committed one: what it has passed is not put back. Without it, only what a block's own
     watermark has passed is left out. Raises StateError where a block is damaged, newer, or missing.
     """
     head: dict[str, Any] | None = None
-    predictions, labels = _Placed(), _Placed()
-    changed: list[dict[str, Any]] = []
-    met: list[Int64Array] = []
+    commit: list[Block] = []
     for block in in_order(read_block(data, profiles) for data in blocks):
         head = block.head
         passed = head["time"][0] if watermark is None else watermark
-        _hold(block, BEGINNING if passed is None else passed, profiles.rules, held, floor, predictions, labels)
-        changed.append(block.changed)
-        met.append(block.met)
-    if head is not None:
-        _lay_over(held.store, predictions, changed)
-        rows, known = labels.find(np.concatenate(met))
-        held.store.labels["met"][rows[known]] = 1
+        _hold(block, BEGINNING if passed is None else passed, profiles.rules, held, floor)
+        commit.append(block)
+        if head["last"]:  # a block may change what a later one of its commit brings
+            for each in commit:
+                _lay_over(held, each)
+            commit.clear()
+        held.ease()
     return head
 
 
-def _hold(
-    block: Block, passed: int, rules: Rules, held: Held, floor: Floor, predictions: _Placed, labels: _Placed
-) -> None:
+def _hold(block: Block, passed: int, rules: Rules, held: Held, floor: Floor) -> None:
     """Put back what of a block the watermark has not passed."""
     last = BEGINNING
     if block.predictions is not None:
@@ -108,7 +82,7 @@ def _hold(
         new = block.predictions._replace(order=places)
         arena = len(new.key_data) + 8 * len(new.offset) + len(new.id_data) + 12 * len(new.score_names)
         held.make_room(len(places), 0, arena)
-        predictions.add(new.offset[places], hold_predictions(held.store, rules, new))
+        hold_predictions(held.store, rules, new)
         last = max(last, int(block.prediction_deadlines.max()))
     if block.labels is not None:
         places = np.flatnonzero(block.label_deadlines >= passed)
@@ -116,21 +90,43 @@ def _hold(
         held.make_room(0, len(places), len(found.key_data) + 2 * len(found.offset))
         rows = hold_labels(held.store, rules, found)
         held.store.labels["met"][rows] = block.label_met[places]
-        labels.add(found.offset[places], rows)
         last = max(last, int(block.label_deadlines.max()))
     if last > BEGINNING:
         floor.add(block.head["commit"], last)
 
 
-def _lay_over(store: Store, predictions: _Placed, changed: list[dict[str, Any]]) -> None:
-    """The newest change of each prediction becomes its state (the last of equal indices is assigned)."""
-    rows, known = predictions.find(np.concatenate([each["offset"] for each in changed]))
-    rows = rows[known]
-    for name in ("label", "label_weight", "label_timestamp", "label_offset", "row"):
-        store.predictions[name][rows] = np.concatenate([each[name] for each in changed])[known]
-    moves = np.uint8(LABELLED | EARLY | ONCE)
-    status = np.concatenate([each["status"] for each in changed])[known] & moves
-    store.predictions["status"][rows] = (store.predictions["status"][rows] & ~moves) | status
+def _lay_over(held: Held, block: Block) -> None:
+    """What a block says of records that are held already becomes their state."""
+    predictions, labels = held.store.predictions, held.store.labels
+    for start, stop in held.steps(len(block.changed["offset"])):
+        changed = {name: column[start:stop] for name, column in block.changed.items()}
+        rows = rows_of(predictions, held.predictions, changed["offset"])
+        known = rows >= 0
+        rows = rows[known]
+        for name in ("label", "label_weight", "label_timestamp", "label_offset", "row"):
+            predictions[name][rows] = changed[name][known]
+        moves = np.uint8(LABELLED | EARLY | ONCE)
+        predictions["status"][rows] = (predictions["status"][rows] & ~moves) | (changed["status"][known] & moves)
+    for start, stop in held.steps(len(block.met)):
+        rows = rows_of(labels, held.labels, block.met[start:stop])
+        labels["met"][rows[rows >= 0]] = 1
+
+
+@numba.njit(cache=True)
+def rows_of(records: Records, used: int, offsets: Int64Array) -> Int32Array:
+    """The row of each offset, or -1, among the first `used` rows. They are in the order of offsets: the log is read in
+    that order, and a store that only takes in gives rows in theirs."""
+    found = np.empty(len(offsets), np.int32)
+    for i in range(len(offsets)):
+        low, high = 0, used
+        while low < high:
+            middle = (low + high) // 2
+            if records[middle].offset < offsets[i]:
+                low = middle + 1
+            else:
+                high = middle
+        found[i] = low if low < used and records[low].offset == offsets[i] else NOWHERE
+    return found
 
 
 @numba.njit(cache=True)

@@ -21,6 +21,7 @@ from streams.join.layout import NewLabels, NewPredictions, Records, joined, rows
 from streams.join.past import Floor, restore
 from streams.join.plan import PlannedLabels, PlannedPredictions, Planner
 from streams.join.profiles import Profiles
+from streams.join.room import Room
 from streams.join.rows import Happened, RowBuilder
 from streams.join.settings import JoinSettings
 from streams.join.step import JoinStep, Ledger, committed_of
@@ -49,16 +50,17 @@ class JoinTask:
     """The join of one pair of partitions: task t reads partition t of predictions and of labels.
 
     `tasks` counts all join tasks of the application: one a partition, and the control topic's, which is the last.
+    `room` is where what is held lies: memory, where none is given.
     """
 
-    def __init__(self, settings: JoinSettings, task: int, tasks: int) -> None:
+    def __init__(self, settings: JoinSettings, task: int, tasks: int, room: Room | None = None) -> None:
         self._settings = settings
         self._predictions = TopicPartition(settings.predictions, task)
         self._labels = TopicPartition(settings.labels, task)
         self._time = EventTime((self._predictions, self._labels), settings.disorder, settings.idle_after)
         ticker = Ticker((self._predictions, self._labels))
         self._ledger = Ledger(task, tasks, self._time, ticker)
-        self._held = Held(settings.records_per_key)
+        self._held = Held(settings.records_per_key, room)
         self._floor = Floor()
         self._swept: int | None = None  # the watermark up to which all that was due has been let go
         self._use(Profiles(settings, Strings()))

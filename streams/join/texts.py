@@ -5,17 +5,19 @@ Held state refers to texts by code, so a smaller table means new codes in all th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numba
 import numpy as np
 
 from streams.decode import Strings
-from streams.join.held import Held
+from streams.join.held import SEQUENTIAL, Held
 from streams.join.keys import read
-from streams.join.layout import GONE, LABELS, PREDICTIONS, USED, Store
+from streams.join.layout import GONE, LABELS, PREDICTION, PREDICTIONS, USED, Records
 from streams.join.profiles import Profiles
 from streams.join.rows import scores_of
 from streams.join.words import recoded, texts_of
-from streams.records import Int32Array
+from streams.records import Int32Array, Int64Array, UInt8Array
 
 MOST_TEXTS = 20_000
 MOST_CHARACTERS = 1 << 24
@@ -24,38 +26,54 @@ MOST_CHARACTERS = 1 << 24
 
 def without_unused(profiles: Profiles, held: Held) -> Profiles:
     """Tables with the texts and profiles that what is held needs; `held` is rewritten to their codes."""
-    store = held.store
-    rows = np.flatnonzero(store.predictions["status"][: store.totals[PREDICTIONS + USED]])
-    labels = np.flatnonzero(store.labels["met"][: store.totals[LABELS + USED]] != GONE)
-    _, names, _ = scores_of(store.arena, store.predictions["extra"][rows])
-    texts = [texts_of(store.predictions[name][rows]) for name in ("value", "label")]
-    texts.append(texts_of(store.labels["value"][labels]))
-    used = np.unique(np.concatenate([store.predictions["profile"][rows], store.labels["profile"][labels]]))
-    codes = np.unique(np.concatenate([*texts, names, profiles.matrix[:, used].ravel()]))
+    used, codes = _used(held)
+    codes = np.unique(np.concatenate([codes, profiles.matrix[:, used].ravel()]))
     smaller = Profiles(profiles.settings, Strings())
     places = np.full(len(profiles.strings) + 1, -1, np.int32)  # the last place is that of -1
     for code in codes[codes >= 0].tolist():
         places[code] = smaller.strings.code(profiles.strings.texts[code])
     profile_places = np.zeros(len(profiles), np.int32)
     profile_places[used] = smaller.codes_of(places[profiles.matrix[:, used]])
-    for records, index, words in (
-        (store.predictions, rows, ("value", "label")),
-        (store.labels, labels, ("value",)),
-    ):
-        records["profile"][index] = profile_places[records["profile"][index]]
+    for rows, words in _held_rows(held):
+        index = _live(rows)
+        rows["profile"][index] = profile_places[rows["profile"][index]]
         for name in words:
-            records[name][index] = recoded(records[name][index], places)
-    recode_scores(store, places)
+            rows[name][index] = recoded(rows[name][index], places)
+        if rows.dtype == PREDICTION:
+            recode_scores(held.store.arena, rows, places)
     return smaller
 
 
+def _used(held: Held) -> tuple[Int32Array, Int32Array]:
+    """(profiles, codes of texts) of what is held, each once."""
+    used, codes = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+    for rows, words in _held_rows(held):
+        index = _live(rows)
+        used.append(np.unique(rows["profile"][index]))
+        codes += [np.unique(texts_of(rows[name][index])) for name in words]
+        if rows.dtype == PREDICTION:
+            codes.append(np.unique(scores_of(held.store.arena, rows["extra"][index])[1]))
+    return np.unique(np.concatenate(used)), np.unique(np.concatenate(codes))
+
+
+def _held_rows(held: Held) -> Iterator[tuple[Records, tuple[str, ...]]]:
+    """Rows of predictions and labels, a chunk at a time, and which of their fields are words."""
+    store = held.store
+    for kind, rows, words in ((PREDICTIONS, store.predictions, ("value", "label")), (LABELS, store.labels, ("value",))):
+        for first, stop in held.steps(int(store.totals[kind + USED]), SEQUENTIAL):
+            yield rows[first:stop], words
+
+
+def _live(rows: Records) -> Int64Array:
+    return np.flatnonzero(rows["status"] if rows.dtype == PREDICTION else rows["met"] != GONE)
+
+
 @numba.njit(cache=True)
-def recode_scores(store: Store, places: Int32Array) -> None:
-    """Give the classes of all score maps held their new codes."""
-    arena = store.arena
-    for row in range(store.totals[PREDICTIONS + USED]):
-        extra = store.predictions[row].extra
-        if store.predictions[row].status == 0 or extra < 0:
+def recode_scores(arena: UInt8Array, rows: Records, places: Int32Array) -> None:
+    """Give the classes of the score maps of these predictions their new codes."""
+    for row in range(len(rows)):
+        extra = rows[row].extra
+        if rows[row].status == 0 or extra < 0:
             continue
         at = extra + 2 + read(arena, extra, 2)
         count = read(arena, at, 4)

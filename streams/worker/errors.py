@@ -40,6 +40,12 @@ class Misfit(WorkerError):
     exit = Exit.USAGE
 
 
+class DirectoryUnusable(WorkerError):
+    """What is held cannot spill to the directory given for it."""
+
+    exit = Exit.USAGE
+
+
 class KafkaRefuses(WorkerError):
     """A topic that must be there is missing, or Kafka does not let us do what we must."""
 

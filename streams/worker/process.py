@@ -39,14 +39,15 @@ def join_stage(config: Config, layout: Layout, start: str, *, new_terms: bool = 
     """The join stage of an application whose inputs have `layout.partitions` partitions. `new_terms`: a horizon other
     than the one before is to hold from now on."""
     from streams.join import ControlTask, JoinSettings, JoinTask
+    from streams.worker.spill import Spill
 
     settings = JoinSettings.from_config(config)
     tasks = layout.partitions + 1
+    spill = Spill(config.state.memory, config.state.directory)
 
     def make(task: int) -> JoinCore:
-        kind = ControlTask if task == layout.partitions else JoinTask
-        core: JoinCore = kind(settings, task, tasks)
-        return core
+        control = task == layout.partitions
+        return ControlTask(settings, task, tasks) if control else JoinTask(settings, task, tasks, spill.room())
 
     topics = JoinTopics(
         config.topics.predictions, config.topics.labels, config.topics.control,

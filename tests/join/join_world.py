@@ -18,7 +18,7 @@ from streams.decode import (
     Refusal,
     Strings,
 )
-from streams.join import Decoders, JoinSettings, JoinStep, JoinTask, ModelJoin
+from streams.join import Decoders, JoinSettings, JoinStep, JoinTask, ModelJoin, Room
 from streams.outcomes import Counter, Kind, Listed, Rows, decode
 from streams.records import Moment, OutputRecord, RecordBatch, TopicPartition
 
@@ -211,8 +211,8 @@ class World:
     steps: list[JoinStep] = field(default_factory=list)
 
     @classmethod
-    def of(cls, **more: Any) -> World:
-        return cls(JoinTask(settings(**more), 0, 2))
+    def of(cls, room: Room | None = None, **more: Any) -> World:
+        return cls(JoinTask(settings(**more), 0, 2, room))
 
     def read(
         self,
@@ -232,11 +232,11 @@ class World:
         self.steps.append(step)
         return [row for row in rows_of(step.outputs) if row.kind != "tick"]
 
-    def restored(self, **more: Any) -> World:
+    def restored(self, room: Room | None = None, **more: Any) -> World:
         """A new task that has read the journal from the floor, and goes on where this one stands."""
         last = self.steps[-1]
         blocks = [block for step in self.steps if step.commit >= last.floor for block in step.journal]
-        task = JoinTask(settings(**more), 0, 2)
+        task = JoinTask(settings(**more), 0, 2, room)
         task.restore(blocks, {PREDICTIONS: last.metadata, LABELS: last.metadata})
         return World(task, self.clock, dict(self.offsets), list(self.steps))
 
