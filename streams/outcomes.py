@@ -363,7 +363,8 @@ class Tick:
     """The payload of a TICK row.
 
     `watermark` is the join task's, in epoch milliseconds (None before it has one); `idle` says that all its
-    partitions are idle, so the gauge leaves it out; `clock` is the clock of the ticks, epoch milliseconds.
+    partitions are idle, so the gauge leaves it out; `clock` is the clock of the ticks, epoch milliseconds. `stalled`:
+    for so many milliseconds before it Kafka let nothing be committed; 0 where that is nothing to speak of.
     """
 
     join_task: int
@@ -372,6 +373,7 @@ class Tick:
     idle: bool
     caught_up: bool
     clock: int
+    stalled: int = 0
 
 
 @dataclass(frozen=True, slots=True)

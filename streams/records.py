@@ -65,8 +65,10 @@ class Moment:
     """What the worker knows of the world when it hands a batch to a join task. Wall time enters only here.
 
     `clock` is the wall clock in epoch milliseconds; `at_end` are the source partitions whose end of log was
-    reached by this batch.
+    reached by this batch; `stalled` is for how many milliseconds Kafka did not let the batches before this one be
+    committed, 0 where that is nothing to speak of.
     """
 
     clock: int
     at_end: frozenset[TopicPartition]
+    stalled: int = 0

@@ -103,6 +103,11 @@ class ModelGauge:
         self.changed = True  # time moves more than what is published: what was looked at, silences, what is sealed
         return made
 
+    def condition(self, condition: Condition, clock: int) -> list[OutputRecord]:
+        """What others found out about this model's stream."""
+        self.changed = True
+        return self._records(self._alerts.condition(condition, clock), clock)
+
     def control(self, control: Control, clock: int) -> list[OutputRecord]:
         """A record of the control topic; most are of other models. The join stage lets only readable ones through."""
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schemas import Config, config_hash
+from streams.outcomes import UNKNOWN_MODEL
+from streams.partitioner import partition_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class GaugeSettings:
     snapshots_topic: str
     labels_topic: str
     predictions_topic: str
+    nobodys_partition: int = 0  # the outcomes partition of records that name no model
     snapshot_every: int = 30_000
     snapshot_bytes: int = 64 * 2**20
     events_per_tick: int = 5_000
@@ -35,4 +38,5 @@ class GaugeSettings:
             snapshots_topic=config.snapshots_topic,
             labels_topic=config.topics.labels,
             predictions_topic=config.topics.predictions,
+            nobodys_partition=partition_of(UNKNOWN_MODEL.encode(), config.outcomes_partitions),
         )

@@ -17,6 +17,7 @@ from streams.gauge.clock import GaugeClock, Now
 from streams.gauge.model import ModelGauge
 from streams.gauge.settings import GaugeSettings
 from streams.gauge.snapshots import Cut, head, model_chunks, read
+from streams.gauge.stalls import Stalls
 from streams.outcomes import UNKNOWN_MODEL, Control, Kind, Rows, Tick, decode_all
 from streams.records import Int64Array, OutputRecord, RecordBatch
 
@@ -48,6 +49,7 @@ class GaugeTask:
         self._clock = GaugeClock()
         self._models: dict[str, ModelGauge] = {}  # in the order in which they appeared
         self._cursor = 0  # the model at which the next tick begins: see _tick
+        self._stalls = Stalls()
         self._controls: dict[str, Control] = {}  # the newest of each key, for models that appear later
         self._chunks: dict[str, int] = {}
         self._snapshot_clock = 0
@@ -70,7 +72,10 @@ class GaugeTask:
         for at in sorted(rows.payloads):
             self._fold_events(rows, start, at, join_tasks, step)
             if rows.kind[at] == Kind.TICK:
-                self._tick(self._clock.tick(_TICKS.decode(rows.payloads[at])), step)
+                tick = _TICKS.decode(rows.payloads[at])
+                now = self._clock.tick(tick)
+                self._watch_stalls(tick, now, step)
+                self._tick(now, step)
             else:
                 self._control(_CONTROLS.decode(rows.payloads[at]), step)
             start = at + 1
@@ -104,6 +109,12 @@ class GaugeTask:
             for control in self._controls.values():
                 gauge.control(control, self._clock.clock)
         return gauge
+
+    def _watch_stalls(self, tick: Tick, now: Now, step: GaugeStep) -> None:
+        """Alerts about the pipeline itself are of no model, and are raised in the partition of what names none."""
+        condition = self._stalls.watch(tick.stalled, now.clock)
+        if condition is not None and self._partition == self._settings.nobodys_partition:
+            step.outputs += self._model(UNKNOWN_MODEL).condition(condition, now.clock)
 
     def _tick(self, now: Now, step: GaugeStep) -> None:
         """Let time pass for every model. At most `events_per_tick` events leave; the next tick goes on from there."""
@@ -145,6 +156,7 @@ class GaugeTask:
         state = {
             "clock": self._clock.snapshot(),
             "cursor": self._cursor,
+            "stalls": self._stalls.snapshot(),
             "models": list(self._models),
             "controls": [[each.key, each.value, each.offset] for each in self._controls.values()],
         }
@@ -165,6 +177,7 @@ class GaugeTask:
         state = snapshot.cut.state
         self._clock.restore(state["clock"])
         self._cursor = state["cursor"]
+        self._stalls.restore(state.get("stalls"))
         self._controls = {fields[0]: Control(*fields) for fields in state["controls"]}
         self._chunks = dict(snapshot.cut.chunks)
         self._snapshot_clock = self._clock.clock

@@ -55,7 +55,7 @@ class ControlTask:
         self._ledger.time.advance(ends, {}, moment)
         due = self._ledger.ticker.tick(moment)
         if due is not None:
-            tick = Tick(self._ledger.task, self._ledger.tasks, None, True, due[1], due[0])
+            tick = Tick(self._ledger.task, self._ledger.tasks, None, True, due[1], due[0], moment.stalled)
             outputs += self._builder.ticks(tick, self._ledger.row, self._ledger.commit)
             self._ledger.row += self._settings.outcomes_partitions
         commit = self._ledger.commit

@@ -223,7 +223,8 @@ class JoinTask:
         if due is None:
             return
         clock, caught_up = due
-        tick = Tick(self._ledger.task, self._ledger.tasks, self._time.watermark, self._time.idle, caught_up, clock)
+        task, time = (self._ledger.task, self._ledger.tasks), self._time
+        tick = Tick(*task, time.watermark, time.idle, caught_up, clock, moment.stalled)
         read.outputs += self._builder.ticks(tick, self._ledger.row, self._ledger.commit)
         self._ledger.row += self._settings.outcomes_partitions
 

@@ -42,6 +42,7 @@ from streams.worker.upkeep import Upkeep
 _log = structlog.get_logger("streamgauge.worker")
 _STOP_GRACE = 20.0
 _GATHER = 0.05
+_STALL = 30.0  # a leader that moves, a broker that is restarted: over before that
 
 
 class RestorePointless(Exception):
@@ -79,6 +80,7 @@ class Worker:
         self._reader: Reader | None = None
         self._admin: Admin | None = None
         self._gathered_at = clock.steady()
+        self._stalled = 0.0  # for how long Kafka did not let us commit, seconds, until a commit has told it
         name = settings.instance or settings.member
         self._committer = Committer(
             log,
@@ -289,7 +291,7 @@ class Worker:
         for number, held in self._running.items():
             mine = by_task.get(number, [])
             if mine or held.task.due(clock):
-                moment = Moment(clock, at_end.intersection(held.task.partitions))
+                moment = Moment(clock, at_end.intersection(held.task.partitions), int(1000 * self._stalled))
                 turns[number] = held.task.turn(mine, self._ends(mine), moment)
         applied = self._clock.steady()
         if turns:
@@ -320,12 +322,21 @@ class Worker:
             records=sum(map(len, batches)),
         )
         started = self._clock.steady()
-        self._committer.commit(transaction, lambda: self._ask(sorted(offsets)))
+        try:
+            self._committer.commit(transaction, lambda: self._ask(sorted(offsets)))
+        except MembershipLost:  # an outage that outlasts the session ends so; what was stalled is told after it
+            self._stalled = max(self._stalled, self._stall_since(started))
+            raise
+        self._stalled = self._stall_since(started)
         for number, turn in turns.items():
             self._running[number].committed.update(turn.offsets)
         if batches:
             self._warmed_up()
         self.telemetry.committed(turns, batches, self._clock.steady() - started, self._committer.counts)
+
+    def _stall_since(self, started: float) -> float:
+        took = self._clock.steady() - started
+        return took if took >= _STALL else 0.0
 
     def last_turn(self) -> None:
         """What tasks write before they go, in one more transaction."""

@@ -53,6 +53,7 @@ class FakeJoin:
         self.commit = 0
         self.seen: list[str] = []
         self.times: dict[TopicPartition, int] = {}
+        self.stalls: list[int] = []
         self.restored_from: list[bytes] | None = None
         self.explode: Callable[[], None] | None = None
 
@@ -60,6 +61,7 @@ class FakeJoin:
         if self.explode is not None:
             self.explode()
         self.commit += 1
+        self.stalls.append(moment.stalled)
         new: list[str] = []
         for batch in batches:
             assert list(batch.offsets) == sorted(set(batch.offsets))
