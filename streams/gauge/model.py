@@ -83,14 +83,15 @@ class ModelGauge:
             decided += [(finding.row, record) for record in self._records(alerts, clock)]
         return decided
 
-    def tick(self, now: Now, limit: int) -> list[OutputRecord]:
-        """Time has passed: windows that are due, rules that judge them, what is monitored. About `limit` at most."""
+    def tick(self, now: Now, limit: int, work: int) -> list[OutputRecord]:
+        """Time has passed: windows that are due, rules that judge them, what is monitored. About `limit` at most.
+        Detectors that wait for it are armed, up to about `work`: values of references, for each detector."""
         made: list[OutputRecord] = []
         for view in self._windows.tick(now.clock, now.watermark, limit):
             made.append(self._metric(view, now.clock))
             if self._ruled and view.kind == "tumbling":
                 made += self._records(self._alerts.judge(_figures(view), now.clock), now.clock)
-        for told in self._series.tick(now.clock, now.watermark):
+        for told in self._series.tick(now.clock, now.watermark, work):
             if isinstance(told, Finding):
                 made += self._records(self._alerts.drift(told.drift, now.clock), now.clock)
             else:
@@ -102,6 +103,11 @@ class ModelGauge:
         made += self._records(self._alerts.tick(now.clock, now.watermark, now.caught_up), now.clock)
         self.changed = True  # time moves more than what is published: what was looked at, silences, what is sealed
         return made
+
+    @property
+    def armed(self) -> int:
+        """What of the work that was allowed the last tick has taken."""
+        return self._series.worked
 
     def condition(self, condition: Condition, clock: int) -> list[OutputRecord]:
         """What others found out about this model's stream."""

@@ -25,6 +25,7 @@ class GaugeSettings:
     snapshot_every: int = 30_000
     snapshot_bytes: int = 64 * 2**20
     events_per_tick: int = 5_000
+    armed_at_once: int = 160_000  # values of long references, for each detector, at one tick: some 100 ms
 
     @classmethod
     def from_config(cls, config: Config) -> GaugeSettings:

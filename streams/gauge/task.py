@@ -16,7 +16,7 @@ import numpy as np
 from streams.gauge.clock import GaugeClock, Now
 from streams.gauge.model import ModelGauge
 from streams.gauge.settings import GaugeSettings
-from streams.gauge.snapshots import Cut, head, model_chunks, read
+from streams.gauge.snapshots import Cut, Written, head, model_records, read
 from streams.gauge.stalls import Stalls
 from streams.outcomes import UNKNOWN_MODEL, Control, Kind, Rows, Tick, decode_all
 from streams.records import Int64Array, OutputRecord, RecordBatch
@@ -24,6 +24,8 @@ from streams.records import Int64Array, OutputRecord, RecordBatch
 _TICKS = msgspec.json.Decoder(Tick)
 _CONTROLS = msgspec.json.Decoder(Control)
 _ROWS_AT_ONCE = 20_000
+ARM_EVERY = 1000
+"""Milliseconds of the ticks' clock, however many join tasks tick."""
 
 
 @dataclass(slots=True)
@@ -51,7 +53,8 @@ class GaugeTask:
         self._cursor = 0  # the model at which the next tick begins: see _tick
         self._stalls = Stalls()
         self._controls: dict[str, Control] = {}  # the newest of each key, for models that appear later
-        self._chunks: dict[str, int] = {}
+        self._written: dict[str, Written] = {}  # what of each model is on the snapshots topic
+        self._armed_clock = 0  # when detectors were last armed at a tick
         self._snapshot_clock = 0
         self._bytes_since_snapshot = 0
 
@@ -117,8 +120,11 @@ class GaugeTask:
             step.outputs += self._model(UNKNOWN_MODEL).condition(condition, now.clock)
 
     def _tick(self, now: Now, step: GaugeStep) -> None:
-        """Let time pass for every model. At most `events_per_tick` events leave; the next tick goes on from there."""
-        left = self._settings.events_per_tick
+        """Let time pass for every model. At most `events_per_tick` events leave; the next tick goes on from there. Once
+        a second detectors are armed by long references, some at a time: all at once would be a pause of minutes."""
+        left, work = self._settings.events_per_tick, 0
+        if now.clock - self._armed_clock >= ARM_EVERY:
+            self._armed_clock, work = now.clock, self._settings.armed_at_once
         names = list(self._models)
         begin = self._cursor if self._cursor < len(names) else 0
         self._cursor = 0
@@ -127,9 +133,11 @@ class GaugeTask:
             if left <= 0:
                 self._cursor = at
                 break
-            made = self._models[names[at]].tick(now, left)
+            gauge = self._models[names[at]]
+            made = gauge.tick(now, left, work)
             step.outputs += made
             left -= len(made)
+            work -= gauge.armed
 
     def _control(self, control: Control, step: GaugeStep) -> None:
         self._controls.pop(control.key, None)
@@ -150,17 +158,18 @@ class GaugeTask:
         records: list[tuple[bytes, bytes | None]] = []
         for name, gauge in self._models.items():
             if gauge.changed:
-                made = list(model_chunks(name, gauge.snapshot(), self._chunks.get(name, 0)))
-                self._chunks[name] = sum(value is not None for _, value in made)
+                made, self._written[name] = model_records(name, gauge.snapshot(), self._written.get(name, Written()))
                 records += made
         state = {
             "clock": self._clock.snapshot(),
             "cursor": self._cursor,
+            "armed": self._armed_clock,
             "stalls": self._stalls.snapshot(),
             "models": list(self._models),
             "controls": [[each.key, each.value, each.offset] for each in self._controls.values()],
         }
-        records.append(head(Cut(next_offset, state, dict(self._chunks))))
+        chunks = {name: written.chunks for name, written in self._written.items()}
+        records.append(head(Cut(next_offset, state, chunks)))
         self._snapshot_clock = self._clock.clock
         self._bytes_since_snapshot = 0
         topic = self._settings.snapshots_topic
@@ -177,9 +186,10 @@ class GaugeTask:
         state = snapshot.cut.state
         self._clock.restore(state["clock"])
         self._cursor = state["cursor"]
+        self._armed_clock = state.get("armed", 0)
         self._stalls.restore(state.get("stalls"))
         self._controls = {fields[0]: Control(*fields) for fields in state["controls"]}
-        self._chunks = dict(snapshot.cut.chunks)
+        self._written = snapshot.written
         self._snapshot_clock = self._clock.clock
         for name in state["models"]:
             self._models[name] = ModelGauge(name, self._settings)

@@ -124,8 +124,10 @@ class World:
         for name in (self._topics.predictions, self._topics.labels):
             self._log.create_topic(name, 1)
         layout = prepare(config, self._log.admin())
-        # a snapshot is due by the clock, which races here; what restoring does is tested elsewhere
-        settings = replace(GaugeSettings.from_config(config), snapshot_every=10**15, snapshot_bytes=10**15)
+        # snapshots and arming go by the clock, which races here; what restoring does is tested elsewhere
+        settings = replace(
+            GaugeSettings.from_config(config), snapshot_every=10**15, snapshot_bytes=10**15, armed_at_once=10**15
+        )
         topics = GaugeTopics(config.outcomes_topic, config.snapshots_topic, config.outcomes_partitions)
         gauge = GaugeStage(topics, config.gauge_group, lambda partition: GaugeTask(settings, partition))
         stages = [gauge] if joined else [join_stage(config, layout, "earliest"), gauge]

@@ -23,6 +23,7 @@ from streams.outcomes import Rows
 from streams.records import Int64Array
 
 Task = Literal["binary", "multiclass", "regression"]
+UNBOUNDED = 2**62
 
 
 class ModelSeries:
@@ -42,6 +43,8 @@ class ModelSeries:
         self._late: list[Finding] = []  # decided before rows, told at the next tick
         self._places = 0  # in the division of the budget, that have been given away
         self._baselines: dict[str, Mapping[str, Any]] = {}
+        self.worked = 0
+        """What arming took at the last tick: values of references, for each detector."""
 
     # What comes in -------------------------------------------------------------------------------------------------
 
@@ -112,13 +115,16 @@ class ModelSeries:
             found += self._feed(group, series, lane.part(done[k], len(lane)))
         return found
 
-    def tick(self, clock: int, watermark: int | None) -> list[Finding | MonitorChange]:
+    def tick(self, clock: int, watermark: int | None, work: int = UNBOUNDED) -> list[Finding | MonitorChange]:
         """What became of the detectors since the last tick. Recoveries are not here: they are decided at rows, by event
-        time."""
+        time. Detectors that wait to be armed by long references are, until it has been `work` or a little more."""
         told: list[Finding | MonitorChange] = [*self._late]
         self._late = []
+        self.worked = 0
         for group in self._groups.values():
             for series in group.series():
+                if self.worked < work:
+                    self.worked += series.arm_due(self._share)
                 series.settle(self._share, self._rows)
                 told += series.changes()
         return told

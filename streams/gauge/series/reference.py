@@ -138,6 +138,11 @@ class WarmUp:
         """How many values it was given."""
         return self._seen
 
+    @property
+    def kept(self) -> int:
+        """How many of them it has kept."""
+        return self._size
+
     def sample(self, row: int) -> Sample:
         """The reference, complete at `row`."""
         seconds = (self._last - self._first) / 1000.0

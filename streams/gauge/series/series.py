@@ -14,7 +14,7 @@ from streams.gauge.series.facts import Finding, MonitorChange
 from streams.gauge.series.history import History, Moments
 from streams.gauge.series.lane import Lane
 from streams.gauge.series.level import Level, level_of
-from streams.gauge.series.reference import MOST, Sample, WarmUp, sample_of
+from streams.gauge.series.reference import HELD, MOST, Sample, WarmUp, sample_of
 from streams.gauge.series.settings import SeriesSettings
 from streams.gauge.series.watch import Watch
 from streams.records import Float64Array
@@ -24,6 +24,9 @@ Segment = tuple[str, str]
 """Key and value."""
 LONGEST = 10
 """A reference that is too short is made this many times longer at most."""
+AT_ONCE = HELD
+"""Values of a reference with which detectors are armed at the row that completes it. A longer one waits for a tick:
+to calibrate a detector from 40,000 values takes some 25 ms, and a model may have a hundred of them."""
 
 Share = Callable[[Watch, int], tuple[float, bool]]
 """What a watch may take of the budget at a row (false alarms in 30 days), and whether that is provisional."""
@@ -54,6 +57,7 @@ class Series:
         self._samples: list[Sample] = []  # finished references, each longer than the one before
         self._level: Level | None = None  # what the history's values are freed of
         self._warm_up: WarmUp | None = self._new_warm_up()
+        self._due: tuple[int, Moments] | None = None  # the row that completed a long reference, the moments up to there
         self.watches = _watches(settings, subject, kind, version, variant, segment)
         self._since: int | None = None  # event time before which no value goes into the reference
         self._announced: dict[str, MonitorChange] = {}
@@ -96,10 +100,23 @@ class Series:
         a reference of the series' own is waited for."""
         self._complete(sample, share, row)
         if all(watch.state in ("armed", "unarmed") for watch in self.watches):
-            self._warm_up = None
+            self._warm_up = self._due = None
 
-    def _complete(self, sample: Sample, share: Share, row: int) -> None:
-        """A reference is there: arm what is not."""
+    def arm_due(self, share: Share) -> int:
+        """Arm by a long reference, where one is complete. How much work that was: its values, for each detector."""
+        if self._due is None or self._warm_up is None:
+            return 0
+        row, healthy = self._due
+        sample = self._warm_up.sample(row)
+        work = len(sample.values) * sum(watch.state in ("warming", "uncalibrated") for watch in self.watches)
+        self._due = None
+        self._complete(sample, share, row, healthy)
+        self._wait()
+        return work
+
+    def _complete(self, sample: Sample, share: Share, row: int, healthy: Moments | None = None) -> None:
+        """A reference is there: arm what is not. `healthy` are the moments of the series when it was complete, where
+        that was not just now."""
         begin = self.history.moments(self.history.count)
         armed = []
         for watch in self.watches:
@@ -112,7 +129,7 @@ class Series:
             self._level = next((level for level in map(level_of, profiles) if level is not None), None)
         self._samples.append(sample.held())
         self._distinct = None
-        base = begin
+        base = begin if healthy is None else healthy
         if sample.origin != "self" or self._level is not None:
             values = sample.values
             base = Moments.of(values if self._level is None else self._level.apply(values, sample.timestamps))
@@ -147,7 +164,7 @@ class Series:
         start = 0
         while start < len(lane):
             stop, row = len(lane), None
-            if self._warm_up is not None:
+            if self._warm_up is not None and self._due is None:
                 skipped = self._skipped(lane.part(start, stop))
                 rest = lane.part(start + skipped, stop)
                 taken = self._warm_up.take(rest.values, rest.timestamps)
@@ -155,11 +172,13 @@ class Series:
                     stop = start + skipped + taken
                     row = int(lane.rows[stop - 1])
             found += self._look(lane.part(start, stop))
-            if self._samples and self._warm_up is not None and any(watch.fired for watch in self.watches):
+            collecting = self._warm_up is not None and self._due is None
+            if self._samples and collecting and any(watch.fired for watch in self.watches):
                 self._warm_up = row = None  # what comes now is not healthy for sure
             if row is not None and self._warm_up is not None:
-                self._complete(self._warm_up.sample(row), share, row)
-                self._wait()
+                self._due = row, self.history.moments(self.history.count)
+                if self._warm_up.kept <= AT_ONCE:
+                    self.arm_due(share)
             start = stop
         return found
 
@@ -207,7 +226,7 @@ class Series:
         """Start a new reference with the next value (not before event time `since`). The findings that end the alerts
         that fire."""
         self._since, self._distinct = since, None
-        self._samples, self._level, self._warm_up = [], None, self._new_warm_up()
+        self._samples, self._level, self._warm_up, self._due = [], None, self._new_warm_up(), None
         ended = [watch.rebaseline() for watch in self.watches]
         return [Finding(row, drift) for drift in ended if drift is not None]
 
@@ -235,6 +254,7 @@ class Series:
             "samples": [sample.tree() for sample in self._samples],
             "level": None if self._level is None else self._level.tree(),
             "warm_up": None if self._warm_up is None else self._warm_up.snapshot(),
+            "due": None if self._due is None else [self._due[0], list(asdict(self._due[1]).values())],
             "watches": {watch.identity: watch.snapshot() for watch in self.watches},
             "announced": {name: asdict(change) for name, change in self._announced.items()},
         }
@@ -250,6 +270,8 @@ class Series:
         if tree["warm_up"] is not None:
             self._warm_up = self._new_warm_up()
             self._warm_up.restore(tree["warm_up"])
+        due = tree.get("due")
+        self._due = None if due is None else (due[0], Moments(*due[1]))
         for watch in self.watches:
             if watch.identity in tree["watches"]:
                 watch.restore(tree["watches"][watch.identity])
