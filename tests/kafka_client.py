@@ -17,7 +17,7 @@ class Kafka:
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
         self._stable = self._client("ends")
         self._all = self._client("ends", isolation="read_uncommitted")
         self._groups: dict[str, Consumer] = {}
@@ -36,6 +36,7 @@ class Kafka:
                 "isolation.level": isolation,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
+                "log_level": 2,  # a broker that is gone is what some tests are about
             }
         )
 

@@ -62,10 +62,9 @@ def do(deed: Deed, scene: Scene) -> Done:
     began = time.monotonic()
     _DEEDS[deed.kind](deed, scene, victim)
     settle(scene)
+    well_after = time.monotonic() - began
     scene.brokers.mend()
-    scene.fleet.wait_ready()
-    settle(scene)
-    return Done(deed, seen, time.monotonic() - began)
+    return Done(deed, seen, well_after)
 
 
 def settle(scene: Scene) -> None:

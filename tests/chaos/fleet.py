@@ -14,6 +14,7 @@ from tests.service import Service, wait_until
 
 _VARIABLE = "STREAMGAUGE_TEST_STOP_AT"
 _START = 300.0
+_STOP = 120.0
 
 
 class Fleet:
@@ -59,7 +60,7 @@ class Fleet:
         service = self._workers.pop(slot, None)
         if service is None or service.ended is not None:
             return
-        code = service.terminate()
+        code = service.terminate(_STOP)
         assert code == 0, f"{slot} was told to stop and ended with code {code}"
         self.retired += 1
 

@@ -27,8 +27,8 @@ DAY = 24 * HOUR
 RATE = 40.0
 """Records a second: enough for a transaction in flight at any time, little enough for two cores."""
 _RECORDS_A_REQUEST = 2.0
-_LONGEST = 60.0
-"""Seconds for which a deed may need traffic."""
+_LONG = 30.0
+"""Seconds for which a deed needs traffic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,9 @@ def survive(
     topics = Topics(f"chaos-{uuid.uuid4().hex[:8]}")
     options = settings(brokers.servers, topics)
     options["kafka"]["client"] = dict(pace.client)
-    options["commit_interval"] = "300ms"
+    options["commit_interval"] = "500ms"
     options["defaults"]["windows"]["emit_every"] = "2s"
-    requests = max(4_000, int(len(deeds) * _LONGEST * RATE / _RECORDS_A_REQUEST))
+    requests = max(4_000, int(len(deeds) * _LONG * RATE / _RECORDS_A_REQUEST))
     traffic = Traffic(seed, requests, start=int(time.time() * 1000) // HOUR * HOUR - 3 * DAY)
     records = traffic.records()
     folder = Path(tempfile.mkdtemp(prefix="streamgauge-chaos-"))

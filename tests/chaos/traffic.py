@@ -1,7 +1,8 @@
-"""Traffic that flows all the while: a thread that sends the survival test's records at a steady pace."""
+"""Traffic that flows all the while: a thread that sends the survival test's records, and never all of them."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ _PACE = 0.05
 
 
 class Flow:
-    """Sends from a thread until it is told to finish; what went wrong there is raised here."""
+    """Sends from a thread, `per_second` at first, until it is told to finish; what went wrong there is raised here."""
 
     def __init__(self, bootstrap: str, topics: Topics, records: Sequence[Record], per_second: float) -> None:
         self._sending = Sending(bootstrap, topics)
@@ -35,7 +36,6 @@ class Flow:
         """Raise what went wrong."""
         if self._failure is not None:
             raise self._failure
-        assert self._told.is_set() or self._sent < len(self._records), "the traffic has run out: give it more requests"
 
     def stop(self) -> None:
         """Stop sending."""
@@ -57,9 +57,11 @@ class Flow:
 
     def _run(self) -> None:
         began = time.monotonic()
+        count = len(self._records)
         try:
-            while not self._told.wait(_PACE) and self._sent < len(self._records):
-                due = min(int((time.monotonic() - began) * self._rate), len(self._records))
+            while not self._told.wait(_PACE):
+                # The rate falls with what is left, so that there is traffic however long it takes.
+                due = int(-math.expm1(-self._rate * (time.monotonic() - began) / count) * count)
                 self._sending.send(self._records[self._sent : due])
                 self._sent = due
                 self._sending.poll()
