@@ -11,7 +11,7 @@ WORKERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 SEEDS ?= 1000
 
-.PHONY: help install check format test demo bench bench-detectors evaluate audit schemas clean kernels simulate bugs
+.PHONY: help install check format test demo bench bench-detectors evaluate audit schemas clean kernels simulate bugs chaos
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 24
@@ -60,6 +60,10 @@ simulate: kernels ## generated traffic and faults, SEEDS=1000 histories; one tha
 
 bugs: kernels ## look for the seed that catches each deliberate bug
 	$(BIN)/python -m tests.simulation.hunt
+
+chaos: kernels ## a cluster of three: 34 deaths of workers and brokers while traffic flows, then how long a recovery takes
+	@$(BIN)/python deploy/warm.py
+	$(BIN)/python -m tests.chaos
 
 demo: kernels ## see it alive: a real model, a planted change, the alert
 	$(BIN)/streamgauge demo

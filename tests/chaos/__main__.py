@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.chaos import report
+from tests.chaos import recovery, report
 from tests.chaos.cluster import three_brokers
 from tests.chaos.plan import thirty
 from tests.chaos.run import DEFAULTS, survive
@@ -15,12 +15,20 @@ def main() -> None:
     """Do all of it; what did not survive ends it with a traceback."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="what traffic and the order of the deaths are drawn from")
-    parser.add_argument("--deaths", type=int, default=None, help="only so many of them")
+    parser.add_argument("--deaths", type=int, default=None, help="only the first so many of them; 0 is none")
+    parser.add_argument("--held", type=int, default=1_000_000, help="predictions held in a recovery; 0 measures none")
     told = parser.parse_args()
-    with three_brokers() as brokers:
-        survived = survive(brokers, thirty(told.seed)[: told.deaths], told.seed, DEFAULTS, tell=_tell)
-    _tell(report.text(survived))
-    _tell(report.as_json(survived))
+    deeds = thirty(told.seed)[: told.deaths]
+    if deeds:
+        with three_brokers() as brokers:
+            survived = survive(brokers, deeds, told.seed, DEFAULTS, tell=_tell)
+        _tell(report.text(survived))
+        _tell(report.as_json(survived))
+    if told.held:
+        with three_brokers() as brokers:
+            recoveries = recovery.measure(brokers, told.held, DEFAULTS.client)
+        _tell(recovery.table(recoveries))
+        _tell(recovery.as_json(recoveries))
 
 
 def _tell(line: str) -> None:
