@@ -224,3 +224,28 @@ def test_after_any_sequence_of_transactions_exactly_the_committed_ones_are_visib
             producer.abort(PATIENCE)
     cluster.log.advance(TRANSACTION_MS)
     assert cluster.read(SOURCE) == expected
+
+
+def test_a_producer_whose_first_initialisation_failed_can_be_closed() -> None:
+    log = MemoryLog()
+    log.fail_next("init_transactions", Abortable)
+    producer = log.producer("x")
+    with pytest.raises(Abortable):
+        producer.init_transactions(1.0)
+    producer.close()
+
+
+def test_every_error_of_a_step_is_told_planned_or_not() -> None:
+    log = MemoryLog()
+    told: list[tuple[str, str | None]] = []
+    log.faults.told = lambda step, problem: told.append((step, problem.code))
+    old, new = log.producer("x"), log.producer("x")
+    old.init_transactions(1.0)
+    new.init_transactions(1.0)
+    old.begin()
+    with pytest.raises(Fenced):
+        old.commit(1.0)
+    log.fail_next("begin", Retriable("later", "LATER"))
+    with pytest.raises(Retriable):
+        new.begin()
+    assert told == [("commit", "_FENCED"), ("begin", "LATER")]

@@ -12,11 +12,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from tests.integration.traffic import MINUTE, Bad, Label, Order, Prediction, Record, Tombstone, Traffic
-from tests.simulation.plan import SECOND, START, Plan, Sent, Stage, Trouble, draw_plan
+from tests.integration.traffic import HORIZON, MINUTE, Bad, Input, Label, Order, Prediction, Record, Tombstone, Traffic
+from tests.simulation.plan import SECOND, START, Drawn, Plan, Sent, Stage, Trouble, When, draw_plan
 
-CONTROL = "control"
+CONTROL: Input = "control"
 _NAMES = ("a", "b", "c")
+_IN_A_COMMIT: tuple[tuple[str, When], ...] = (
+    ("send_offsets", "before"),
+    ("send_offsets", "after"),
+    ("commit", "before"),
+)
 _REFUSED: tuple[tuple[str, bytes, bytes], ...] = (
     ("invalid_type", b"quiet/a", b"{}"),
     ("invalid_type", b"silence/", b"{}"),
@@ -32,7 +37,8 @@ def full_plan(seed: int) -> Plan:
     """The whole history of a seed."""
     plan = draw_plan(seed)
     draw = random.Random(f"additions {seed}")
-    records = [*_control(draw, plan), *_unfit(draw, plan), *_change(draw, plan, seed), *_heavy(draw, plan, seed)]
+    records = [*_control(draw, plan), *_unfit(draw, plan), *_change(draw, plan, seed), *_heavy(draw, plan, seed),
+               *_at_the_edge(draw, plan, seed)]  # fmt: skip
     return replace(plan, more_sent=tuple(records), more_troubles=tuple(_troubles(draw, plan)))
 
 
@@ -118,14 +124,31 @@ def _heavy(draw: random.Random, plan: Plan, seed: int) -> Iterator[Sent]:
     if draw.random() >= 0.06:
         return
     at = _when(draw, plan)
-    traffic = Traffic(seed, 0, START)
-    for number in range(8):
+    traffic = Drawn(seed, 0, START, plan.grace)
+    for number in range(14):
         key = f"heavy-{number}"
         event = Prediction(key, key, "demand", "1", None, at, 100.0, None, 1.0, None)
-        made = traffic._prediction_record(event, at)
+        made = traffic.prediction(event)
         assert made.value is not None
-        body = json.loads(made.value) | {"features": {"text": chr(97 + number) * 90_000}}
+        body = json.loads(made.value) | {"features": {"text": chr(97 + number) * 50_000}}
         yield plan.pace.sent(replace(made, value=json.dumps(body).encode()))
+
+
+def _at_the_edge(draw: random.Random, plan: Plan, seed: int) -> Iterator[Sent]:
+    """Labels that change, withdraw or repeat what was said of a prediction in the last moment before it is let go."""
+    hold = HORIZON + plan.grace
+    if plan.pace.length <= hold + MINUTE or draw.random() < 0.4:
+        return
+    traffic = Drawn(seed, 0, START, plan.grace)
+    for number, second in enumerate(("0", "1", None) * draw.choice((1, 2))):
+        key = f"edge-{number}"
+        at = START + draw.randrange(plan.pace.length - hold)
+        event = Prediction(key, key, "churn", "1", None, at, "1", 0.5, 1.0, None)
+        yield plan.pace.sent(traffic.prediction(event))
+        early = at + draw.randrange(HORIZON)
+        yield plan.pace.sent(traffic.label(Label(key, None, early, "1", None), early))
+        last = Label(key, None, at + HORIZON, second, None)
+        yield plan.pace.sent(traffic.label(last, at + hold - draw.choice((1, 500, 5_000, MINUTE))))
 
 
 def _when(draw: random.Random, plan: Plan) -> int:
@@ -141,14 +164,15 @@ def _troubles(draw: random.Random, plan: Plan) -> Iterator[Trouble]:
     if draw.random() < 0.12:  # one worker, four, two
         yield Trouble(at, "scale", f"{stage}-0", lasting=draw.choice((3_000, 6_000)))
     if draw.random() < 0.2:  # a zombie in the middle of its commit, and somebody to take over
-        step, when = draw.choice((("send_offsets", "before"), ("send_offsets", "after"), ("commit", "before")))
+        step, when = draw.choice(_IN_A_COMMIT)
         yield Trouble(at, "hire", f"{stage}-1")
         yield Trouble(at + 2 * SECOND, "stall", f"{stage}-0", step, when, lasting=draw.choice((14_000, 30_000)))
     if draw.random() < 0.15:  # committed, the reply lost, and dead while it asks
         who = f"{draw.choice(stages)}-0"
         yield Trouble(at, "error", who, "commit", "after", error="UnknownOutcome applied")
         step = draw.choice(("init_transactions", "committed"))
-        yield Trouble(at, "kill", who, step, draw.choice(("before", "after")), lasting=draw.choice((100, 15_000)))
+        whens: tuple[When, When] = ("before", "after")
+        yield Trouble(at, "kill", who, step, draw.choice(whens), lasting=draw.choice((100, 15_000)))
     if draw.random() < 0.25:  # snapshots of many chunks; half of the time what carries one is aborted
         yield Trouble(0, "small chunks")
         if draw.random() < 0.5:

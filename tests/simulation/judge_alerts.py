@@ -62,7 +62,7 @@ def alarms_are_rivers(watch: Watch, alerts: list[Published]) -> int:
     """The first drift of an error is said of an outcome at which river's Page-Hinkley raises an alarm, fed with the
     first outcome of each prediction in the order of the topic."""
     causes = {version: list(_alarms(rows)) for version, rows in _errors(watch).items()}
-    first: dict[Version, Mapping[str, Any]] = {}
+    first: dict[Version, dict[str, Any]] = {}
     for record in alerts:
         event = record.event()
         if event["rule"] == "error/page_hinkley" and event["status"] == "firing" and not event["segment"]:

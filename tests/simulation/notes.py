@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from streams.log import LogError
+from streams.log.memory.group import Group
 from streams.records import TopicPartition
 from tests.simulation.plan import Trouble
 from tests.simulation.slots import Slot
@@ -125,7 +126,7 @@ class Notes:
         self._unanswered.discard(slot.member.name)
         self.crew(slot.member.stage)
 
-    def _group(self, slot: Slot):  # type: ignore[no-untyped-def]
+    def _group(self, slot: Slot) -> Group:
         config = self._world.config
         return self._world.log.group(config.join_group if slot.member.stage == "join" else config.gauge_group)
 

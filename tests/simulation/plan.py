@@ -21,6 +21,7 @@ POISON = 666.0
 """A prediction or a label of this value raises in the join's plan (see world.py)."""
 
 Stage = Literal["join", "gauge"]
+When = Literal["before", "after"]
 SECOND = 1_000
 SLOTS = 4
 STEPS = ("poll", "committed", "init_transactions", "begin", "produce", "send_offsets", "commit", "read", "admin")
@@ -77,7 +78,7 @@ class Trouble:
     kind: str
     who: str = ""
     step: str = ""
-    when: Literal["before", "after"] = "before"
+    when: When = "before"
     nth: int = 1
     lasting: int = 0
     error: str = ""
@@ -197,7 +198,7 @@ def _crew(draw: random.Random) -> Iterator[Member]:
 # -- traffic -------------------------------------------------------------------------------------------------------
 
 
-class _Drawn(Traffic):
+class Drawn(Traffic):
     """The survival test's traffic, and labels that are known in time but told at the last moment, or just after."""
 
     def __init__(self, seed: int, requests: int, start: int, grace: int) -> None:
@@ -217,9 +218,13 @@ class _Drawn(Traffic):
                 told = known
             value = None if self.draw.random() < 0.25 else self._truth(first)
             label = Label(first.label_key, None, known, value, self._label_weight(first))
-            yield self._exact_label(label, told)
+            yield self.label(label, told)
 
-    def _exact_label(self, label: Label, told: int) -> Record:
+    def prediction(self, event: Prediction) -> Record:
+        """A prediction that reaches the log at its own time."""
+        return self._prediction_record(event, event.timestamp)
+
+    def label(self, label: Label, told: int) -> Record:
         """A label whose record says another time than itself."""
         made = self._label_record(label, told)
         assert made.value is not None
@@ -268,7 +273,7 @@ class Pace:
 
 def _traffic(draw: random.Random, seed: int, span: int, grace: int) -> Pace:
     """Two hours and more of event time in `span` ms of the log's; now and then a topic comes late, or all in bursts."""
-    traffic = _Drawn(seed, draw.choice((12, 25, 25, 50)), START, grace)
+    traffic = Drawn(seed, draw.choice((12, 25, 25, 50)), START, grace)
     records = traffic.records() + [traffic.poison(number) for number in range(draw.choice((0, 0, 1, 3)))]
     length = max(record.timestamp for record in records) - START + 1
     stalled = draw.choice((None, None, "labels", "predictions"))
@@ -292,7 +297,7 @@ def _troubles(draw: random.Random, span: int, partitions: int) -> Iterator[Troub
 def _trouble(draw: random.Random, kind: str, at: int, partitions: int) -> Trouble:
     stage = draw.choice(("join", "gauge"))
     who = f"{stage}-{draw.choice((0, 0, 0, 1, 1, 2))}"
-    when: Literal["before", "after"] = draw.choice(("before", "after"))
+    when: When = draw.choice(("before", "after"))
     nth = draw.choice((1, 1, 2, 3))
     if kind == "kill":
         down = draw.choice((100, 2_000, 15_000, 25_000))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streams.gauge import snapshots
 from streams.records import TopicPartition
@@ -170,11 +170,18 @@ def _small_chunks(world: World, trouble: Trouble) -> None:
 
 
 def _acknowledge(world: World, trouble: Trouble) -> None:
-    """Somebody has seen the alert that was raised last."""
-    episodes = [each.event()["episode_id"] for each in published(world.log, TOPICS["alerts"])]
-    if episodes:
-        key, body = f"ack/{episodes[-1]}", {"by": "the one on duty", "comment": "seen"}
-        world.append(Record("control", key.encode(), json.dumps(body).encode(), world.log.clock, Order(key, body)))
+    """Somebody has seen the drift that was found last, and says a little later that this is normal from now on."""
+    drifts = [each.event() for each in published(world.log, TOPICS["alerts"])]
+    drifts = [each for each in drifts if each["kind"] == "drift" and not each["segment"]]
+    if drifts:
+        seen = drifts[-1]
+        _order(world, f"ack/{seen['episode_id']}", {"by": "the one on duty", "comment": "seen"})
+        name = f"rebaseline/{seen['model']}/{seen['version']}/{seen['subject']}"
+        world.later(3 * SECOND, lambda: _order(world, name, {}))
+
+
+def _order(world: World, key: str, body: dict[str, Any]) -> None:
+    world.append(Record("control", key.encode(), json.dumps(body).encode(), world.log.clock, Order(key, body)))
 
 
 def _group(world: World, who: str) -> str:

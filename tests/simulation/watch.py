@@ -38,8 +38,8 @@ LONGEST_STEP = 5_000
 """How far the clock of the ticks goes in one of them at most, ms."""
 MOST_METADATA = 255
 """Bytes of the metadata of an offset."""
-SHORTLY = 2 * MINUTE
-"""Before expiry: event time."""
+SHORTLY = 10 * MINUTE
+"""Before expiry: event time, of which a second of the log's has minutes."""
 _DUPLICATE_LABELS = 1
 
 

@@ -66,8 +66,9 @@ class Transactions:
         return transaction
 
     def owns(self, transactional_id: str, epoch: int) -> bool:
-        """Whether this producer is still the id's latest."""
-        return self._ids[transactional_id].epoch == epoch
+        """Whether this producer is still the id's latest. One that was never initialised owns nothing."""
+        transaction = self._ids.get(transactional_id)
+        return transaction is not None and transaction.epoch == epoch
 
     def open(self, transactional_id: str, epoch: int) -> Transaction:
         """The open transaction, opened now where there was none."""
