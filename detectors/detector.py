@@ -19,6 +19,7 @@ from detectors.snapshot import SnapshotError, encode
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 Values = npt.ArrayLike | Sequence[float | None]
+Row = npt.ArrayLike | Sequence[float | None] | None
 State = dict[str, npt.NDArray[Any]]
 
 SEEN, IGNORED, ALARMED, SINCE = 0, 1, 2, 3
@@ -44,6 +45,23 @@ def as_values(values: Values) -> Float64Array:
     array = np.ascontiguousarray(values, dtype=np.float64)
     if array.ndim != 1:
         raise ValueError(f"a detector takes values in a row, not an array of {array.ndim} dimensions")
+    return array
+
+
+def as_rows(rows: npt.ArrayLike | Sequence[Row], features: int | None = None) -> Float64Array:
+    """Rows as float64 of shape (n, features), C-contiguous; None, for a number or a row, becomes NaN.
+
+    Raises ValueError where they are not rows of so many features.
+    """
+    if isinstance(rows, (list, tuple)) and features is not None:
+        rows = [[None] * features if row is None else row for row in rows] or np.zeros((0, features))
+    try:
+        array = np.ascontiguousarray(rows, dtype=np.float64)
+    except (TypeError, ValueError) as problem:
+        raise ValueError(f"a detector of rows takes rows of equally many features, all numbers: {problem}") from problem
+    if array.ndim != 2 or (features is not None and array.shape[1] != features):
+        wanted = "features" if features is None else f"{features} features"
+        raise ValueError(f"a detector of rows takes an array of rows × {wanted}, not of shape {array.shape}")
     return array
 
 

@@ -10,9 +10,9 @@ stationary bootstrap. JASA 89, 1994, 1303-1313).
 
 Alarms are counted at two levels, as rare as is wanted where so few can be counted. Further out they become rarer by a
 constant factor for each step of the level to some power, but for a factor that is known no better than the variance:
-that is drawn on to the level that is wanted, with the slope one standard error flatter than found. What is wanted is a
-quarter less than what is allowed, for what simulation misses. The draws are seeded from the reference itself: the same
-arguments give the same threshold.
+that is drawn on to the level that is wanted, with the slope one standard error flatter than found. What is wanted is
+two fifths less than what is allowed, for what simulation misses. The draws are seeded from the reference itself: the
+same arguments give the same threshold.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WORLDS = 32
 """Simulated worlds, a stream each; fewer for detectors that look back further."""
 FEW, STEP = 30.0, 8.0
 """Alarms on them at the higher level, at least, and how many times more at the lower one, about."""
-SPARED = 0.25
+SPARED = 0.4
 """Of the budget, for what simulation misses: its own noise, and tails that are not straight."""
 CLOSE = 0.25
 """How close to that, in logarithms of alarms."""
@@ -53,7 +53,7 @@ class Knob:
     tail; `first`: a level to begin the search at; `held`: the reference that it takes, if it does; `finds`: (shift,
     within) at a level; `start`: values that its window begins with; `gate`: parameters that hold back alarms that do
     not matter, left out of the simulation; `freedom`: that of a factor on the exponent in which the worlds do not
-    vary."""
+    vary; `size`: values of a stream, at least."""
 
     params: Callable[[float], dict[str, Any]]
     power: float
@@ -63,6 +63,7 @@ class Knob:
     start: Float64Array = field(default_factory=lambda: np.zeros(0))
     gate: dict[str, Any] = field(default_factory=dict)
     freedom: float = float("inf")
+    size: int = 0
 
 
 def by_simulation(request: Request, knob: Knob, inflation: float, freedom: float) -> Promise:
@@ -146,10 +147,10 @@ class _Tail:
 def worlds(request: Request, knob: Knob, length: float) -> Float64Array:
     """A stream from each of some worlds, (worlds, values), out of blocks of this mean length; seeded by the sample."""
     values, memory = request.values, max(len(knob.start), 1)
-    size = max(LENGTH // WORLDS, 16 * memory)
+    size = max(LENGTH // WORLDS, 16 * memory, knob.size)
     rng = np.random.default_rng([len(values), crc32(np.ascontiguousarray(values).tobytes())])
     ends = _Ends(request, knob.held is None)
-    streams = np.empty((max(LENGTH // size, WORLDS // 4), size))
+    streams = np.empty((max(LENGTH // size, WORLDS // 2 if knob.size else WORLDS // 4), size))
     for stream in streams:
         stream[:] = resampled(resampled(values, length, len(values), rng), length, size, rng) if length > 1.0 else (
             ends.with_weights(rng, size)

@@ -8,18 +8,20 @@ from math import isfinite
 import numpy as np
 import numpy.typing as npt
 
-from detectors.calibration import bound, excursions, means, simulated, wagers, windows
+from detectors.calibration import bound, errors, excursions, means, multivariate, simulated, wagers, windows
 from detectors.calibration.preparation import Preparation, for_level, for_shape
 from detectors.calibration.profile import as_timestamps
 from detectors.calibration.request import Request
-from detectors.calibration.result import MONTH, Calibration, Direction, Kind, Promise, Uncalibrated
+from detectors.calibration.result import MONTH, ROWS, Calibration, Direction, Kind, Promise, Uncalibrated
 from detectors.catalogue import find
-from detectors.detector import Float64Array, Int64Array, ParameterError, Values, as_values, demand
+from detectors.detector import Float64Array, Int64Array, ParameterError, Values, as_rows, as_values, demand
 
 FEWEST = 30
 """Values that a reference must hold."""
 LARGEST = 1e100
 """Numbers beyond this are no measurements, and their squares no numbers."""
+LEAST_ROWS = 100
+"""Rows that a reference of rows must hold."""
 CONTRADICTED = 1e-3
 """The reference raises more alarms than a promise allows where it would do so by chance less often than this."""
 
@@ -30,6 +32,8 @@ _METHODS: dict[str, Callable[[Request], Promise]] = {
     "conformal": wagers.conformal,
     "cramer_von_mises": simulated.cramer_von_mises,
     "cusum": excursions.cusum,
+    "ddm": errors.ddm,
+    "eddm": errors.eddm,
     "ewma": simulated.ewma,
     "focus": simulated.focus,
     "hddm_a": bound.hddm_a,
@@ -46,9 +50,8 @@ _METHODS: dict[str, Callable[[Request], Promise]] = {
     "z_score": means.z_score,
 }
 _SHAPE = ("conformal", "cramer_von_mises", "jensen_shannon", "kswin", "psi", "wasserstein", "windowed_ks")
+_CLUSTERED = ("ddm", "eddm")  # a fresh start is what alarms most often
 _CATEGORIES = ("chi_squared", "jensen_shannon", "psi")
-_MOVING = "its false alarms depend on how long it has run, for its level is the best that it has seen"
-_NONE = {"ddm": _MOVING, "eddm": _MOVING}
 
 
 def calibrate(
@@ -72,11 +75,13 @@ def calibrate(
     milliseconds; without them no season is looked for). `rate` is in values a second, `per` in seconds or as "30d",
     "12h". Shares of a budget that later series leave alone come from `Division`: hand them in as `false_alarms`.
 
-    `min_effect` is the change that matters. For page_hinkley and cusum it is the allowance, in the units of the values
-    (default .05 for binary, a quarter of a standard deviation for numbers): a sum of changes smaller than that falls
-    back, however many there are. In the same units, z_score and welch_t are held back until their window's mean has
-    moved that far, and shiryaev_roberts takes a mean within it for healthy. For windowed_ks it is a distance (.1), for
-    chi_squared a total variation (.05). `window` is in values; None chooses one that finds 1.5 times (chi_squared: 3
+    `min_effect` is the change that matters: smaller ones never fire, however long they last (but by chance, as seldom
+    as a healthy series does). For page_hinkley and cusum it is the allowance, in the units of the values (default .05
+    for binary, a quarter of a standard deviation for numbers); where it is given, the error of the reference's mean is
+    added, and climbs that such a change could make wait until they are sure. In the same units, z_score and welch_t are
+    held back until their window's mean has moved that far, and shiryaev_roberts takes a mean within it for healthy. For
+    windowed_ks it is a distance (.1), for chi_squared (.05), psi and jensen_shannon (none) a total variation; the
+    others take no notice of it. `window` is in values; None chooses one that finds 1.5 times (chi_squared: 3
     times) that change, where the reference allows it. `lag_one` is for values that are not consecutive: the
     autocorrelation of those that were; 0 takes them as independent.
 
@@ -85,6 +90,9 @@ def calibrate(
     and their season counts as dependence. It takes some 20 to 50 ms for a reference of 40,000 values, up to a second
     where a threshold is simulated, and gives the same to the last bit for the same arguments. In the end the detector
     runs over the reference itself, which must not raise more alarms than are promised.
+
+    Detectors over rows take rows as their reference (rows × features); mmd pays for their dependence, the others need
+    rows that are independent of each other, and so do ddm and eddm errors.
 
     Raises Uncalibrated where no promise can be made from this reference, and ParameterError for arguments out of
     range and for detectors that there is no method for.
@@ -97,12 +105,14 @@ def calibrate(
     19
     """
     find(name)
-    demand(name in _METHODS, f"there is no calibration for {name}: {_NONE.get(name, 'it has its own')}")
+    demand(name in _METHODS or name in ROWS, f"there is no calibration for {name}")
     demand(kind != "categories" or name in _CATEGORIES, f"{name} is for numbers; the values are categories")
     demand(kind == "categories" or name != "chi_squared", f"{name} is for categories; the values are numbers")
     demand(isfinite(rate) and rate > 0, "rate must be a number above 0")
     demand(isfinite(false_alarms) and false_alarms > 0 and series >= 1, "false_alarms and series must be above 0")
     share, looks = false_alarms / series * MONTH / _seconds(per), max(rate * MONTH, 1.0)
+    if name in ROWS:
+        return _over_rows(name, reference, timestamps, looks, share, window)
     values = as_values(reference)
     present = np.isfinite(values)
     if present.sum() < FEWEST:
@@ -145,6 +155,34 @@ def calibrate(
     return found
 
 
+def _over_rows(
+    name: str, reference: Values, timestamps: npt.ArrayLike | None, looks: float, share: float, window: int | None
+) -> Calibration:
+    """For detectors over rows; rows that miss a value are left out."""
+    rows = as_rows(reference)
+    stamps = None if timestamps is None else as_timestamps(timestamps, len(rows))
+    present = np.isfinite(rows).all(axis=1)
+    rows, stamps = rows[present], None if stamps is None else stamps[present]
+    if len(rows) < LEAST_ROWS:
+        raise Uncalibrated(f"the reference holds {len(rows)} rows; a promise needs at least {LEAST_ROWS}", 1000)
+    promise = multivariate.over_rows(name, rows, stamps, looks, share, window)
+    found = Calibration(
+        name=name,
+        params=promise.params,
+        method=promise.method,
+        expected_per_30d=promise.expected_per_30d,
+        at_most_per_30d=promise.expected_per_30d,
+        assumes=promise.assumes + _seasons(False, stamps),
+        shift=promise.shift,
+        within=promise.within,
+        inflation=promise.inflation,
+        reference=promise.reference,
+    )
+    if name == "mmd":  # the others have learnt one half of these rows by heart
+        _check(found, rows, None, looks)
+    return found
+
+
 def _seasons(taken_off: bool, stamps: Int64Array | None) -> str:
     """What is assumed of daily and weekly seasons."""
     if stamps is None:
@@ -159,6 +197,8 @@ def _check(found: Calibration, values: Float64Array, stamps: Int64Array | None, 
     from scipy.special import pdtrc
 
     alarms = len(found.detector(values, stamps).update_many(found.transform(values, stamps)))
+    if found.name in _CLUSTERED:
+        alarms = min(alarms, 1)
     expected = found.expected_per_30d * len(values) / looks
     if alarms and float(pdtrc(alarms - 1, expected)) < CONTRADICTED:
         raise Uncalibrated(f"the reference is not steady: it raises {alarms} alarms where {expected:.2g} are promised")

@@ -10,25 +10,32 @@ and their undershoots are counted on the reference. Dependent values are sums of
 hangs over at both ends (see `dependence`): theta is that of the increments, and each zero counts exp(theta × what
 hangs over there) times. The level that the sum is taken from is an estimate: the bound is averaged over its error, by
 the long-run variance, and over how well that variance is known.
+
+An allowance alone does not hold back a change of nearly its size: the sum hardly falls back, and climbs by chance.
+Where a change is said to be too small to matter, the climb must also be too steep for it: h >= z σ sqrt(n) over the n
+values since zero, with exp(-z²/2) the false alarms allowed a value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, log, sqrt
 from typing import Any
 
 import numba
 import numpy as np
 
-from detectors.calibration.dependence import LEAST_FREEDOM, Dependence, least_share
+from detectors.calibration.dependence import LEAST_FREEDOM, Dependence, certain, least_share
 from detectors.calibration.request import Request
 from detectors.calibration.result import Promise, Uncalibrated
 from detectors.detector import Float64Array
 
 STANDARD_ERRORS = 5.0
 """An allowance must be at least this many standard errors of the reference mean."""
+
+SURELY = 2.0
+"""Standard errors of the reference mean that are added to a change too small to matter."""
 
 _ERRORS, _CHANCES = np.polynomial.hermite_e.hermegauss(31)
 _CHANCES = _CHANCES / _CHANCES.sum()
@@ -40,7 +47,8 @@ def page_hinkley(request: Request) -> Promise:
     size = len(request.values)
     climb = _climb(request, np.geomspace(size, size + request.looks, 25))
     return climb.promise(
-        {"min_instances": 30, "delta": climb.delta, "threshold": climb.level, "alpha": 1.0, "mode": request.direction},
+        {"min_instances": 30, "delta": climb.delta, "threshold": climb.level, "alpha": 1.0, "mode": request.direction}
+        | ({"gate": climb.gate} if climb.gate else {}),
         "the running mean",
     )
 
@@ -56,20 +64,24 @@ def cusum(request: Request) -> Promise:
             "target": climb.mean,
             "scale": climb.spread,
             "direction": request.direction,
-        },
+        }
+        | ({"gate": climb.gate / climb.spread} if climb.gate else {}),
         "the reference's mean",
     )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Climb:
-    """A level of the sum, in units of the values, and what it promises."""
+    """A level of the sum, in units of the values, and what it promises. `gate` times the root of how many values the
+    sum has climbed over is the least climb that is more than a change of `delta` makes by chance; 0 where no change is
+    too small to matter."""
 
     request: Request
     mean: float
     spread: float
     delta: float
     level: float
+    gate: float
     expected: float
     at_most: float
     dependence: Dependence
@@ -92,7 +104,7 @@ class _Climb:
             + ("a Bernoulli variable" if binary else "the reference, three standard errors up")
             + f", averaged over the error of {centre}",
             shift=3.0 * self.delta / (1.0 if binary else self.spread),
-            within=ceil(self.level / (2.0 * self.delta)),
+            within=ceil(max(self.level / (2.0 * self.delta), (self.gate / self.delta) ** 2 / 4.0)),
             inflation=self.dependence.inflation,
         )
 
@@ -116,6 +128,8 @@ def _climb(request: Request, starts: Float64Array, learns: bool = True) -> _Clim
             f"({STANDARD_ERRORS * error:.4g}); a reference of about {wanted} values would do",
             wanted,
         )
+    if request.min_effect is not None:  # what lies within the error of the mean is too small as well
+        delta += SURELY * error
     if dependence.freedom < LEAST_FREEDOM:
         raise Uncalibrated(
             "the reference is too short to tell how far its values depend on each other",
@@ -146,7 +160,18 @@ def _climb(request: Request, starts: Float64Array, learns: bool = True) -> _Clim
         low, high = (middle, high) if expected(middle) > request.share else (low, middle)
     sure = least_share(dependence.freedom)
     at_most = float(sum(zeros * lengths.sum() * np.exp(-theta[-1] * high * sure) for theta, zeros in parts))
-    return _Climb(request, mean, spread, delta, high, expected(high), at_most, dependence)
+    gate = 0.0 if request.min_effect is None else _gate(request, dependence, rate, spread, delta)
+    return _Climb(request, mean, spread, delta, high, gate, expected(high), at_most, dependence)
+
+
+def _gate(request: Request, dependence: Dependence, rate: float, spread: float, delta: float) -> float:
+    """By how much, over the root of how many, the mean of values must exceed the allowance to be surely above it: as
+    often as a healthy series may alarm, or less, one that has moved by the allowance and stays there does."""
+    if request.kind == "binary":
+        moved = [min(max(rate + side * delta, 0.0), 1.0) for side in request.sides]
+        spread = max(spread, *(sqrt(each * (1.0 - each)) for each in moved))
+    exponent = certain(log(max(request.looks / request.share, 1.0)), dependence.freedom)
+    return spread * sqrt(2.0 * dependence.inflation * exponent)
 
 
 def _average(exponents: Float64Array, freedom: float) -> Float64Array:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from detectors.calibration.profile import Profile
 from detectors.catalogue import build
-from detectors.detector import Detector, Float64Array, Values, as_values
+from detectors.detector import Detector, Float64Array, Values, as_rows, as_values
 
 Kind = Literal["binary", "numeric", "categories"]
 """What the values are: 0/1, numbers, or categories coded as numbers."""
@@ -19,6 +19,8 @@ Kind = Literal["binary", "numeric", "categories"]
 Direction = Literal["up", "down", "both"]
 Method = Literal["closed form", "bound", "simulation", "block bootstrap"]
 
+ROWS = ("domain_classifier", "half_space_trees", "isolation_forest", "mmd", "one_class_svm")
+"""The detectors over rows of several features."""
 MONTH = 30 * 86400.0
 """Seconds of the time that promises are given for."""
 
@@ -59,9 +61,11 @@ class Calibration:
     in_order: bool = True
 
     def transform(self, values: Values, timestamps: npt.ArrayLike | None = None) -> Float64Array:
-        """The values as the detector takes them. `timestamps` (epoch milliseconds, one a value) are needed where the
-        profile has a season. Each value by itself: any cut into batches gives the same."""
-        return as_values(values) if self.profile is None else self.profile.apply(values, timestamps)
+        """The values, or rows of them, as the detector takes them. `timestamps` (epoch milliseconds, one a value) are
+        needed where the profile has a season. Each value by itself: any cut into batches gives the same."""
+        if self.profile is not None:
+            return self.profile.apply(values, timestamps)
+        return as_rows(values) if self.name in ROWS else as_values(values)
 
     def detector(self, reference: Values, timestamps: npt.ArrayLike | None = None) -> Detector:
         """The detector, built and primed with the healthy sample (in the values' own units, in their order). A window

@@ -93,7 +93,7 @@ def cramer_von_mises(request: Request) -> Promise:
 
 def wasserstein(request: Request) -> Promise:
     """Parameters of wasserstein, in the reference's standard deviations."""
-    return _distance(request, 2.0, lambda window: 2.0 / sqrt(window), grows=False)
+    return _distance(request, 2.0, lambda window: 2.0 / sqrt(window), grows=False, moves=True)
 
 
 def psi(request: Request) -> Promise:
@@ -107,10 +107,11 @@ def jensen_shannon(request: Request) -> Promise:
 
 
 def _distance(
-    request: Request, power: float, first: Callable[[int], float], grows: bool, cells: bool = False
+    request: Request, power: float, first: Callable[[int], float], grows: bool, cells: bool = False, moves: bool = False
 ) -> Promise:
     """Of a distribution's distance from the reference, over a window. Of dependent values, a window counts as fewer
-    independent ones, which are simulated; `grows`: whether the statistic grows with the window's length."""
+    independent ones, which are simulated; `grows`: whether the statistic grows with the window's length; `moves`:
+    whether it grows with how far values move, so that a mean's dependence counts too."""
     fixed: dict[str, Any] = {}
     if request.kind == "categories":
         demand(cells, f"{request.name} is for numbers; the values are categories")
@@ -118,6 +119,9 @@ def _distance(
         fixed["cells"] = "categories"
     else:
         (inflation, freedom), held = indicator_inflation(request), thinned(request.values)
+        if moves and request.values.std() > 0.0:
+            mean = request.dependence()
+            inflation, freedom = max((inflation, freedom), (mean.inflation, mean.freedom))
     window = _window(request, inflation)
     worth = max(round(window / inflation), 10)
 
@@ -127,17 +131,18 @@ def _distance(
     def finds(threshold: float) -> tuple[float, int]:
         return min(1.0, 4.5 / sqrt(worth)), ceil(window / 1.5)
 
+    gate = {} if request.min_effect is None or not cells else {"min_effect": request.min_effect}
     start = request.values[-window:][np.linspace(0, window - 1, worth).astype(np.int64)]
     known = freedom if inflation > 1.0 else float("inf")
     found = by_simulation(
         replace(request, looks=request.looks / inflation),
-        Knob(params, power, first(worth), held, finds, start, freedom=known),
+        Knob(params, power, first(worth), held, finds, start, gate, known),
         1.0,
         float(len(request.values)) / inflation,
     )
     threshold = found.params["threshold"] * (inflation if grows else 1.0)
     return replace(
-        found, params=fixed | {"window": window, "threshold": threshold}, inflation=inflation,
+        found, params=fixed | gate | {"window": window, "threshold": threshold}, inflation=inflation,
         assumes=found.assumes + (f", each of which stands for {inflation:.3g}" if inflation > 1.0 else ""),
     )  # fmt: skip
 

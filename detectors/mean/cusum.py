@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, sqrt
 from typing import ClassVar, Literal
 
 import numba
@@ -23,6 +23,8 @@ class CusumParams:
     reference_value: allowance, half the shift that is to be found soonest. decision_interval: alarm level of the sums;
     see `detectors.calibration.cusum_interval` (the default: one alarm in a million normal values). target: healthy
     mean, in units of the values. scale: healthy standard deviation, in units of the values. direction: up, down, both.
+    gate: a sum must also be at least this times the root of how many values it has been above zero, in standard
+    deviations: changes hardly above the allowance wait until they are sure; 0 for Page's chart.
     """
 
     reference_value: float = 0.5
@@ -30,6 +32,7 @@ class CusumParams:
     target: float = 0.0
     scale: float = 1.0
     direction: Literal["up", "down", "both"] = "both"
+    gate: float = 0.0
 
     def __post_init__(self) -> None:
         demand(
@@ -43,6 +46,7 @@ class CusumParams:
         demand(isfinite(self.target), "target must be a number")
         demand(isfinite(self.scale) and self.scale > 0, "scale must be a number above 0")
         demand(self.direction in _DIRECTIONS, "direction must be up, down or both")
+        demand(isfinite(self.gate) and self.gate >= 0, "gate must be a number of at least 0")
 
 
 class Cusum(Detector):
@@ -77,7 +81,7 @@ class Cusum(Detector):
         return int(
             _feed(
                 self.counts, self._sums, values,
-                p.reference_value, p.decision_interval, p.target, p.scale, _DIRECTIONS[p.direction],
+                p.reference_value, p.decision_interval, p.target, p.scale, _DIRECTIONS[p.direction], p.gate,
             )
         )  # fmt: skip
 
@@ -117,6 +121,7 @@ def _feed(
     target: float,
     scale: float,
     direction: int,
+    gate: float,
 ) -> int:
     seen, ignored, rise, fall = counts[SEEN], counts[IGNORED], counts[_RISE], counts[_FALL]
     up, down = sums[_UP], sums[_DOWN]
@@ -137,9 +142,11 @@ def _feed(
         if direction & 2:
             down = max(0.0, down - deviation - reference_value)
             fall = fall + 1 if down > 0.0 else 0
-        if up > decision_interval or down > decision_interval:
+        rises = up > decision_interval and up >= gate * sqrt(float(rise))
+        falls = down > decision_interval and down >= gate * sqrt(float(fall))
+        if rises or falls:
             counts[ALARMED] = 1
-            counts[SINCE] = rise if up >= down else fall
+            counts[SINCE] = rise if rises and (not falls or up >= down) else fall
             found = i
             break
     counts[SEEN], counts[IGNORED], counts[_RISE], counts[_FALL] = seen, ignored, rise, fall

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, sqrt
 from typing import ClassVar, Literal
 
 import numba
@@ -35,7 +35,9 @@ class PageHinkleyParams:
 
     min_instances: values before the first test. delta: allowance, in units of the values. threshold: alarm level of
     the sum, in units of the values. alpha: forgetting of the sums, (0, 1]; below 1 the allowance is forgotten too,
-    so promises about false alarms need 1. mode: up, down or both.
+    so promises about false alarms need 1. mode: up, down or both. gate: the climb must also be at least this times the
+    root of how many values it took: changes hardly above the allowance wait until they are sure; in units of the
+    values, 0 for river's test.
     """
 
     min_instances: int = 30
@@ -43,6 +45,7 @@ class PageHinkleyParams:
     threshold: float = 50.0
     alpha: float = 1 - 0.0001
     mode: Literal["up", "down", "both"] = "both"
+    gate: float = 0.0
 
     def __post_init__(self) -> None:
         demand(self.min_instances >= 0, "min_instances must not be negative")
@@ -50,6 +53,7 @@ class PageHinkleyParams:
         demand(isfinite(self.threshold) and self.threshold > 0, "threshold must be a number above 0")
         demand(isfinite(self.alpha) and 0 < self.alpha <= 1, "alpha must lie above 0 and be at most 1")
         demand(self.mode in _MODES, "mode must be up, down or both")
+        demand(isfinite(self.gate) and self.gate >= 0, "gate must be a number of at least 0")
 
 
 class PageHinkley(Detector):
@@ -84,7 +88,7 @@ class PageHinkley(Detector):
     def _feed(self, values: Float64Array) -> int:
         p = self.params
         found: int = _feed(
-            self.counts, self._sums, values, p.min_instances, p.delta, p.threshold, p.alpha, _MODES[p.mode]
+            self.counts, self._sums, values, p.min_instances, p.delta, p.threshold, p.alpha, _MODES[p.mode], p.gate
         )
         return found
 
@@ -135,6 +139,7 @@ def _feed(
     threshold: float,
     alpha: float,
     mode: int,
+    gate: float,
 ) -> int:
     if counts[ALARMED] and np.isfinite(values).any():
         _clear(counts, sums)
@@ -168,7 +173,10 @@ def _feed(
                 mean, up, down, low, high, climb = 0.0, 0.0, 0.0, np.inf, -1.0, 0.0
                 continue
             rose = mode == 1 or (mode == 3 and rise >= fall)
-            since = max(1, count - (at_low if rose else at_high))
+            began = max(1, count - (at_low if rose else at_high))
+            if climb < gate * sqrt(float(began)):
+                continue
+            since = began
             counts[ALARMED] = 1
             found = i
             break

@@ -12,8 +12,20 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from detectors.detector import ALARMED, IGNORED, OBJECTS, SEEN, SINCE, Float64Array, Int64Array, State, demand, split
-from detectors.multivariate.rows import FittedParams, Rows, as_rows, fitted, reference_rows
+from detectors.detector import (
+    ALARMED,
+    IGNORED,
+    OBJECTS,
+    SEEN,
+    SINCE,
+    Float64Array,
+    Int64Array,
+    State,
+    as_rows,
+    demand,
+    split,
+)
+from detectors.multivariate.rows import FittedParams, Rows, fitted, reference_rows
 from detectors.snapshot import SnapshotError
 
 _FILLED, _NEXT, _BEYOND = 4, 5, 6  # places in counts: rows in the ring, where the next goes, how many lie beyond

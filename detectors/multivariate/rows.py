@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from detectors.detector import Detector, Float64Array, Int64Array, demand
+from detectors.detector import Detector, Float64Array, Int64Array, Row, as_rows, demand
 
 CLIP = 1e6
 """Standard deviations from the reference's mean at which a feature is held."""
@@ -18,24 +18,6 @@ WIDEST = 1024
 """The most features a row may have."""
 
 Int32Array = npt.NDArray[np.int32]
-Row = npt.ArrayLike | Sequence[float | None] | None
-
-
-def as_rows(rows: npt.ArrayLike | Sequence[Row], features: int | None = None) -> Float64Array:
-    """Rows as float64 of shape (n, features), C-contiguous; None, for a number or a row, becomes NaN.
-
-    Raises ValueError where they are not rows of so many features.
-    """
-    if isinstance(rows, (list, tuple)) and features is not None:
-        rows = [[None] * features if row is None else row for row in rows] or np.zeros((0, features))
-    try:
-        array = np.ascontiguousarray(rows, dtype=np.float64)
-    except (TypeError, ValueError) as problem:
-        raise ValueError(f"a detector of rows takes rows of equally many features, all numbers: {problem}") from problem
-    if array.ndim != 2 or (features is not None and array.shape[1] != features):
-        wanted = "features" if features is None else f"{features} features"
-        raise ValueError(f"a detector of rows takes an array of rows × {wanted}, not of shape {array.shape}")
-    return array
 
 
 def reference_rows(reference: npt.ArrayLike, least: int) -> Float64Array:
