@@ -1,8 +1,12 @@
-"""`python -m tests.chaos`: thirty-four deaths on a cluster of three, then how long a recovery takes."""
+"""`python -m tests.chaos`: thirty-four deaths on a cluster of three, then how long a recovery takes.
+
+Interrupted (SIGINT), it does no more deaths and gives its verdict over those that it has done.
+"""
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from tests.chaos import recovery, report
@@ -18,10 +22,14 @@ def main() -> None:
     parser.add_argument("--deaths", type=int, default=None, help="only the first so many of them; 0 is none")
     parser.add_argument("--held", type=int, default=1_000_000, help="predictions held in a recovery; 0 measures none")
     told = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that workers and brokers go as well
     deeds = thirty(told.seed)[: told.deaths]
     if deeds:
+        interrupted: list[int] = []
+        before = signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
         with three_brokers() as brokers:
-            survived = survive(brokers, deeds, told.seed, DEFAULTS, tell=_tell)
+            survived = survive(brokers, deeds, told.seed, DEFAULTS, tell=_tell, enough=lambda: bool(interrupted))
+        signal.signal(signal.SIGINT, before)
         _tell(report.text(survived))
         _tell(report.as_json(survived))
     if told.held:

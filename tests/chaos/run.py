@@ -61,9 +61,15 @@ class Survived:
 
 
 def survive(
-    brokers: ThreeBrokers, deeds: Sequence[Deed], seed: int, pace: Pace, tell: Callable[[str], None] = lambda _: None
+    brokers: ThreeBrokers,
+    deeds: Sequence[Deed],
+    seed: int,
+    pace: Pace,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Survived:
-    """Do all of it. AssertionError says what did not survive."""
+    """Do all of it, or what can be done until it is `enough`. AssertionError says what did not survive."""
     topics = Topics(f"chaos-{uuid.uuid4().hex[:8]}")
     options = settings(brokers.servers, topics)
     options["kafka"]["client"] = dict(pace.client)
@@ -85,6 +91,8 @@ def survive(
             fleet.wait_ready()
             settle(scene)
             for number, deed in enumerate(deeds):
+                if enough():
+                    break
                 tell(f"{time.monotonic() - began:5.0f} s  {number + 1}/{len(deeds)}  {deed}")
                 done.append(do(deed, scene))
             tell(f"{time.monotonic() - began:5.0f} s  the rest of the traffic, and the verdict")
