@@ -43,19 +43,28 @@ WATCHED = SeriesSettings(
 )
 
 
+COMPLETE = 2 * 21 * DAY
+"""The row at which most references are."""
+TICKS = range(COMPLETE, COMPLETE + 1500, 60)
+
+
 def fold(rows: Rows, cuts: list[int], stops: set[int]) -> tuple[list[Finding], list[object]]:
-    """What is told of rows in such batches, with a restart at some of the cuts."""
+    """What is told of rows in such batches, with a restart at some of the cuts. Three or four detectors are armed at
+    each tick."""
     model = ModelSeries("m", WATCHED)
     model.decide("binary")
-    found = []
-    for start, stop in pairwise([0, *cuts, len(rows)]):
+    found, told = [], []
+    for start, stop in pairwise(sorted({0, *cuts, *TICKS, len(rows)})):
+        if start in TICKS:
+            told.append(model.tick(0, None, work=100_000))
+            assert model.worked < 250_000
         if start in stops:
             tree = unpack(b"TEST", 1, pack(b"TEST", 1, model.snapshot()))
             model = ModelSeries("m", WATCHED)
             model.restore(tree)
         part = rows.take(np.arange(start, stop))
         found += [replace(each, row=each.row + start) for each in model.apply(part, 0)]
-    return found, model.tick(0, None)
+    return found, [*told, model.tick(0, None)]
 
 
 def test_seasons_and_long_references_change_nothing_for_any_cut_and_any_restart() -> None:
@@ -68,10 +77,10 @@ def test_seasons_and_long_references_change_nothing_for_any_cut_and_any_restart(
     assert any(each.drift.segment for each in whole[0])
     (error,) = (each for each in whole[0] if each.drift.subject == "error" and not each.drift.segment)
     assert [each.feature for each in error.drift.suspects] == ["f0"]  # of what else is watched, nothing has changed
+    assert sum(bool(each) for each in whole[1]) > 5, "they were armed at several ticks"
     rng = np.random.default_rng(1)
-    armed_at = 2 * 21 * DAY
     for _ in range(2):
-        near = rng.integers(armed_at - 50, armed_at + 50, 8)  # where references are completed
+        near = rng.integers(COMPLETE - 50, COMPLETE + 500, 12)  # where references are completed, and detectors armed
         cuts = sorted({*near.tolist(), *rng.integers(1, len(rows) - 1, 30).tolist()})
         assert fold(rows, cuts, set(cuts[::3])) == whole
 
