@@ -91,6 +91,10 @@ def test_more_held_predictions_than_memory_is_told() -> None:
     predict(log)
     config = Config.model_validate({"state": {"memory": "1MiB"}})
     assert any("more than state.memory (1 MiB)" in text for text in bad(look(log, config)[0]))
+    config = Config.model_validate({"state": {"memory": "1MiB", "directory": "/var/held"}})
+    found = look(log, config)[0]
+    assert not any("state.memory" in text for text in bad(found))
+    assert any("what is beyond lies in /var/held" in finding.text for finding in found)
 
 
 def test_a_missing_input_is_exit_3() -> None:
