@@ -10,8 +10,9 @@ WORKERS ?= 2
 # Starts are felt, and measured, as they are where it is installed: with bytecode kept.
 unexport PYTHONDONTWRITEBYTECODE
 SEEDS ?= 1000
+HELD ?= 1000000 10000000
 
-.PHONY: help install check format test demo bench bench-detectors evaluate audit schemas clean kernels simulate bugs chaos
+.PHONY: help install check format test demo bench bench-detectors bench-state evaluate audit schemas clean kernels simulate bugs chaos
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 24
@@ -75,6 +76,10 @@ bench: kernels ## throughput and latency against the ceiling, in one run
 bench-detectors: kernels ## each detector against river's or scipy's, same values, same alarms
 	@$(BIN)/python deploy/warm.py
 	$(BIN)/python -m tests.benchmarks.detector_speed
+
+bench-state: kernels ## what is held in memory and spilled to disk: records a second, memory (HELD="1000000 10000000")
+	@$(BIN)/python deploy/warm.py
+	$(BIN)/python -m tests.benchmarks.state --held $(HELD)
 
 evaluate: kernels ## false alarms and delays of every detector, into docs/detectors
 	$(BIN)/python -m detectors.evaluation
