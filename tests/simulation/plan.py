@@ -11,7 +11,7 @@ import json
 import random
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any, Literal
 
 from tests.integration.traffic import HORIZON, HOUR, MINUTE, SPAN, Bad, Label, Prediction, Record, Traffic
@@ -122,9 +122,14 @@ class Plan:
     more_troubles: tuple[Trouble, ...] = ()
 
     @property
+    def parts(self) -> list[Sent | Trouble]:
+        """What can be taken out, by number: records, troubles, then the records and troubles that were added."""
+        return [*self.sent, *self.troubles, *self.more_sent, *self.more_troubles]
+
+    @property
     def size(self) -> int:
         """How many parts can be taken out."""
-        return len(self.sent) + len(self.troubles) + len(self.more_sent) + len(self.more_troubles)
+        return len(self.parts)
 
     @property
     def all_sent(self) -> list[Sent]:
@@ -137,14 +142,13 @@ class Plan:
         return sorted([*self.troubles, *self.more_troubles], key=lambda each: each.at)
 
     def keeping(self, parts: Collection[int]) -> Plan:
-        """The plan with these parts alone: records, troubles, then the records and troubles that were added."""
+        """The plan with these parts alone."""
         kept = set(parts)
-        groups: tuple[tuple[Sent | Trouble, ...], ...] = (
-            self.sent, self.troubles, self.more_sent, self.more_troubles)  # fmt: skip
-        bounds = pairwise(accumulate(map(len, groups), initial=0))
-        left: list[Any] = [
+        groups: tuple[tuple[Any, ...], ...] = self.sent, self.troubles, self.more_sent, self.more_troubles
+        starts = accumulate(map(len, groups), initial=0)
+        left: list[tuple[Any, ...]] = [
             tuple(each for i, each in enumerate(group, start) if i in kept)
-            for group, (start, _) in zip(groups, bounds, strict=True)
+            for group, start in zip(groups, starts, strict=False)
         ]
         return replace(self, sent=left[0], troubles=left[1], more_sent=left[2], more_troubles=left[3])
 

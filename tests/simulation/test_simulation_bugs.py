@@ -6,13 +6,18 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.additions import full_plan
-from tests.simulation.mutants import Bug, bugs, planted
+from tests.simulation.mutants import Bug, bugs, patched, planted
 from tests.simulation.play import parts_of, play
 
 
 def test_there_are_at_least_fifteen_bugs_each_caught_within_two_hundred_seeds() -> None:
     assert len(bugs()) >= 15
     assert all(1 <= bug.seed <= 200 for bug in bugs())
+
+
+@pytest.mark.parametrize("bug", bugs(), ids=lambda bug: bug.name)
+def test_the_patch_still_applies(bug: Bug) -> None:
+    assert patched(bug.diff)
 
 
 @pytest.mark.parametrize("bug", bugs(), ids=lambda bug: bug.name)

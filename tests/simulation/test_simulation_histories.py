@@ -6,13 +6,15 @@ from collections import Counter
 
 import pytest
 
-from tests.simulation.__main__ import played_by
+from tests.simulation.__main__ import Total, played_by
 from tests.simulation.additions import full_plan
-from tests.simulation.plan import Plan
+from tests.simulation.coverage import WANTED
+from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.play import Played, parts_of, play, ranges, shrink
 
 CHECKERS = {
     "alerts_are_legal",
+    "control_copied_once",
     "gauge_equals_one_pass",
     "nothing_after_final",
     "nothing_said_twice",
@@ -49,9 +51,8 @@ def test_a_failing_history_is_shrunk_to_the_parts_that_matter() -> None:
     def fails_with_the_culprits(tried: Plan) -> Played:
         nonlocal runs
         runs += 1
-        left = {id(each) for each in (*tried.sent, *tried.troubles)}
-        parts = [*plan.sent, *plan.troubles]
-        return Played(4, Counter(), 0, "found" if all(id(parts[part]) in left for part in culprits) else None)
+        left = {id(each) for each in tried.parts}
+        return Played(4, Counter(), 0, "found" if all(id(plan.parts[part]) in left for part in culprits) else None)
 
     kept = shrink(plan, "found", runs=500, played=fails_with_the_culprits)
     assert set(kept) == culprits
@@ -60,6 +61,19 @@ def test_a_failing_history_is_shrunk_to_the_parts_that_matter() -> None:
 
 def test_the_command_spreads_its_seeds_over_processes() -> None:
     assert [played.checker for played in played_by(range(10, 12), workers=2)] == [None, None]
+
+
+def test_additions_come_after_the_parts_that_were_there_before() -> None:
+    plan, full = draw_plan(3), full_plan(3)
+    assert full.parts[: plan.size] == plan.parts
+    assert full.keeping(range(plan.size)) == plan
+
+
+def test_what_never_occurs_is_told() -> None:
+    total = Total()
+    total.add(Played(1, Counter(), 3, seen=Counter(dict.fromkeys(WANTED[1:], 2))))
+    assert total.lacking == [WANTED[0]]
+    assert f"{WANTED[1]:<80} {2:>9,} in {1:>5,}" in str(total)
 
 
 def test_parts_are_told_as_ranges() -> None:
