@@ -10,9 +10,10 @@ WORKERS ?= 2
 # Starts are felt, and measured, as they are where it is installed: with bytecode kept.
 unexport PYTHONDONTWRITEBYTECODE
 SEEDS ?= 1000
+MINUTES ?= 60
 HELD ?= 1000000 10000000
 
-.PHONY: help install check format test demo bench bench-detectors bench-state evaluate audit schemas clean kernels simulate bugs chaos
+.PHONY: help install check format test demo bench bench-detectors bench-state evaluate audit schemas clean kernels simulate bugs chaos soak
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 24
@@ -65,6 +66,10 @@ bugs: kernels ## look for the seed that catches each deliberate bug
 chaos: kernels ## a cluster of three: 34 deaths of workers and brokers while traffic flows, then how long a recovery takes
 	@$(BIN)/python deploy/warm.py
 	$(BIN)/python -m tests.chaos
+
+soak: kernels ## MINUTES=60 at half of what it can do: does memory, lag or commit time rise?
+	@$(BIN)/python deploy/warm.py
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 demo: kernels ## see it alive: a real model, a planted change, the alert
 	$(BIN)/streamgauge demo

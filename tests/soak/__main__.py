@@ -193,7 +193,7 @@ def judge(samples: Sequence[Sample], settle: float) -> list[Slope]:
 
 def table(found: Mapping[str, Any], slopes: Sequence[Slope]) -> Table:
     """The report for people."""
-    shown = Table(title=f"{found['sent']['messages']:,} messages in {found['minutes']:g} min, {found['rate']:,.0f}/s")
+    shown = Table(title=f"{found['read']:,.0f} messages in {found['minutes']:.0f} min, {found['rate']:,.0f}/s")
     for column in ("figure", "level", "first", "last", "% an hour", "95 % interval", f"against {LIMIT:g} %"):
         shown.add_column(column, justify="left" if column == "figure" else "right")
     for each in slopes:
@@ -216,16 +216,39 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--settle", type=float, help="minutes before the slopes begin; default 10, of a short run a third"
     )
+    parser.add_argument("--samples", type=Path, help="judge these samples, of a run that was broken off; runs nothing")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "endurance", help="folder of what is written")
     return parser
 
 
 def main(given: Sequence[str] | None = None) -> dict[str, Any]:
-    """Run the phases and print the report; the JSON that was printed last."""
+    """Run the phases, or read what was sampled, and print the report; the JSON that was printed last."""
     options = arguments().parse_args(given)
-    settle = 60 * (min(10.0, options.minutes / 3) if options.settle is None else options.settle)
     options.out.mkdir(parents=True, exist_ok=True)
-    say = Console(stderr=True, width=160)
+    found = run(options, Console(stderr=True, width=160)) if options.samples is None else recorded(options.samples)
+    samples = found.pop("samples")
+    settle = 60 * (min(10.0, found["minutes"] / 3) if options.settle is None else options.settle)
+    slopes = judge(samples, settle)
+    found["slopes"] = [{**asdict(each), "verdict": each.verdict} for each in slopes]
+    title = f"{found['rate']:,.0f} messages/s for {found['minutes']:.0f} min; slopes from the dotted line on"
+    draw(samples, slopes, settle, title, options.out / "soak.svg")
+    (options.out / "soak.json").write_text(json.dumps(found, indent=1) + "\n")
+    Console(stderr=True, width=120).print(table(found, slopes))
+    print(json.dumps(found))
+    return found
+
+
+def recorded(path: Path) -> dict[str, Any]:
+    """What the samples alone say; the rate is what the join stage read."""
+    with path.open() as lines:
+        samples = [{name: float(text or "nan") for name, text in row.items()} for row in csv.DictReader(lines)]
+    first, last = samples[len(samples) // 10], samples[-1]
+    rate = (last["join.read"] - first["join.read"]) / (last["seconds"] - first["seconds"])
+    return {"minutes": last["seconds"] / 60, "rate": rate, "read": last["join.read"], "samples": samples}
+
+
+def run(options: argparse.Namespace, say: Console) -> dict[str, Any]:
+    """Phases 1 to 3."""
     found: dict[str, Any] = {"minutes": options.minutes, "cores": os.cpu_count()}
     with dev_kafka() as cluster:
         say.print(f"on {cluster.description}, {os.cpu_count()} cores")
@@ -239,15 +262,7 @@ def main(given: Sequence[str] | None = None) -> dict[str, Any]:
         finally:
             kafka.delete(prefix)
             kafka.close()
-    samples = found.pop("samples")
-    slopes = judge(samples, settle)
-    found["slopes"] = [{**asdict(each), "verdict": each.verdict} for each in slopes]
-    title = f"{found['rate']:,.0f} messages/s for {options.minutes:g} min; slopes from the dotted line on"
-    draw(samples, slopes, settle, title, options.out / "soak.svg")
-    (options.out / "soak.json").write_text(json.dumps(found, indent=1) + "\n")
-    Console(stderr=True, width=120).print(table(found, slopes))
-    print(json.dumps(found))
-    return found
+    return {**found, "read": found["sent"]["messages"]}
 
 
 if __name__ == "__main__":
