@@ -28,8 +28,8 @@ import structlog
 from streams.join import Memory
 from streams.worker.errors import DirectoryUnusable
 
-_FAULT = 3 * 16 * PAGESIZE
-"""What a record may bring into memory at most: a page of keys, of texts and of predictions, and those around them."""
+_FAULT = 4 * 16 * PAGESIZE
+"""What a record may bring into memory at most: a page of the table, keys, texts and predictions, and those around."""
 _FEWEST = 64
 _STATM = Path("/proc/self/statm")
 _log = structlog.get_logger("streamgauge.join")
