@@ -22,7 +22,6 @@ from tests.integration.application import Topics
 from tests.kafka_client import Kafka, input_ends
 from tests.service import Service, wait_until
 
-STOPPED = "streamgauge-stopped-at"
 _REACH = 240.0
 _WELL = 300.0
 """Seconds within which all must be well again; a stop past the session and a takeover are part of it."""
@@ -51,13 +50,11 @@ class Done:
 
 
 def do(deed: Deed, scene: Scene) -> Done:
-    """Start a worker that will stand at the deed's step, among others; do it; wait until all is well."""
-    scene.fleet.retire(deed.slot)
+    """Have a worker stand at the deed's step, among others; do it; wait until all is well."""
     for slot in STATIC:
-        if slot != deed.slot and slot not in scene.fleet.running:
+        if slot not in scene.fleet.running:
             scene.fleet.start(slot)
-    victim = scene.fleet.start(deed.slot, deed)
-    victim.wait_for_log(f"{STOPPED} {deed.step}", _REACH)
+    victim = scene.fleet.stand(deed)
     seen = _seen(deed, scene)
     began = time.monotonic()
     _DEEDS[deed.kind](deed, scene, victim)
@@ -162,11 +159,14 @@ def _stopped(deed: Deed, scene: Scene, victim: Service) -> None:
 
 
 def _replaced(deed: Deed, scene: Scene, victim: Service) -> None:
-    """Another of its name takes its place while it sleeps; when it wakes up it must end as fenced."""
+    """Another of its name takes its place while it sleeps. When it wakes up it must end as fenced: the stage that
+    stands in its transaction, and so the worker. Its other stage, where it has slept longer than its session, may have
+    joined again before: then that one is the newer of the two, and its successor is fenced as well."""
     victim.signal(signal.SIGSTOP)
-    scene.fleet.start(deed.slot)
-    scene.fleet.wait_ready()
+    successor = scene.fleet.start(deed.slot)
+    successor.wait_ready(_REACH)
     settle(scene)
+    scene.fleet.contest(deed.slot)
     _let_go(victim)
     wait_until(lambda: victim.ended is not None, _ZOMBIE_ENDS, "the zombie ends")
     assert victim.ended == Exit.FENCED, f"the zombie ended with code {victim.ended}"

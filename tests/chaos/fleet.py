@@ -1,4 +1,4 @@
-"""The workers of one application, by their names: started, armed to stand at a step, taken away."""
+"""The workers of one application, by their names: started, made to stand at a step, taken away."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from streams.worker import Exit
 from tests.chaos.plan import STATIC, Deed
 from tests.service import Service, wait_until
 
 _VARIABLE = "STREAMGAUGE_TEST_STOP_AT"
+_STANDS = "streamgauge-stopped-at"
 _START = 300.0
 _STOP = 120.0
 
@@ -25,6 +27,9 @@ class Fleet:
         self._folder = folder
         self._stack = ExitStack()
         self._workers: dict[str, Service] = {}
+        self._orders: dict[str, Path] = {}
+        self._ordered = 0
+        self._contested: set[str] = set()
         self._started: list[tuple[str, Service]] = []
         self.started = self.retired = 0
 
@@ -45,15 +50,39 @@ class Fleet:
         """Names of those that run."""
         return [slot for slot, service in self._workers.items() if service.ended is None]
 
-    def start(self, slot: str, deed: Deed | None = None) -> Service:
-        """Start a worker under a name; with a deed, one that will stand at the deed's step."""
-        environment = {_VARIABLE: f"{deed.place}:{deed.nth}"} if deed is not None else {}
+    def start(self, slot: str) -> Service:
+        """Start a worker under a name."""
+        order = self._folder / f"order-{self.started:03d}"
         arguments = ["--instance", slot] if slot in STATIC else []
+        environment = {_VARIABLE: f"@{order}"}
         service = self._stack.enter_context(Service(self._settings, arguments=arguments, environment=environment))
         self._started.append((slot, service))
         self._workers[slot] = service
+        self._orders[slot] = order
+        self._contested.discard(slot)
         self.started += 1
         return service
+
+    def stand(self, deed: Deed) -> Service:
+        """Have the worker of the deed's name stand at the deed's step; it is started where it does not run."""
+        service = self._workers.get(deed.slot) or self.start(deed.slot)
+        said = f"{_STANDS} {deed.step}\n"
+        before = service.log().count(said)
+        self._ordered += 1
+        new = self._folder / "order"
+        new.write_text(f"{deed.place}:{deed.nth}#{self._ordered}")
+        new.replace(self._orders[deed.slot])
+
+        def standing() -> bool:
+            self.check()
+            return service.log().count(said) > before
+
+        wait_until(standing, _START, f"{deed.slot} stands at {deed.place}")
+        return service
+
+    def contest(self, slot: str) -> None:
+        """Two of one name run: whichever the group turns down may end as fenced, and is started again."""
+        self._contested.add(slot)
 
     def retire(self, slot: str) -> None:
         """SIGTERM, if it runs: it must finish what it has in hand and leave in order."""
@@ -70,7 +99,10 @@ class Fleet:
 
     def check(self) -> None:
         """All that run under a name must live."""
-        for slot, service in self._workers.items():
+        for slot, service in list(self._workers.items()):
+            if service.ended == Exit.FENCED and slot in self._contested:
+                self.start(slot)
+                continue
             assert service.ended is None, f"{slot} ended with code {service.ended}"
 
     def wait_ready(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from tests.chaos.cluster import ThreeBrokers
 from tests.chaos.deeds import Done, Scene, do, settle
 from tests.chaos.fleet import Fleet
-from tests.chaos.plan import SLOTS, Deed
+from tests.chaos.plan import DYNAMIC, SLOTS, Deed
 from tests.chaos.traffic import Flow
 from tests.integration import oracle
 from tests.integration.application import PARTITIONS, SIZES, Topics, settings
@@ -93,6 +93,7 @@ def survive(
             for number, deed in enumerate(deeds):
                 if enough():
                     break
+                _come_and_go(fleet, number)
                 tell(f"{time.monotonic() - began:5.0f} s  {number + 1}/{len(deeds)}  {deed}")
                 done.append(do(deed, scene))
             tell(f"{time.monotonic() - began:5.0f} s  the rest of the traffic, and the verdict")
@@ -105,3 +106,11 @@ def survive(
         finally:
             flow.stop()
         return Survived(done, len(log), fleet.started, fleet.retired, time.monotonic() - began, verdict)
+
+
+def _come_and_go(fleet: Fleet, number: int) -> None:
+    """The worker without a name is there for a while and away for a while."""
+    if number % 4 == 1 and DYNAMIC in fleet.running:
+        fleet.retire(DYNAMIC)
+    elif number % 4 == 3 and DYNAMIC not in fleet.running:
+        fleet.start(DYNAMIC)

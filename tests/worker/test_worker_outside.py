@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -163,6 +164,26 @@ def test_the_test_hook_lets_go_when_it_is_told_to_continue() -> None:
         process.send_signal(signal.SIGSTOP)
         process.send_signal(signal.SIGCONT)
         assert process.stdout.read() == b"on\n"
+
+
+def test_the_test_hook_is_told_anew_by_its_file(tmp_path: Path) -> None:
+    code = (
+        "from streams.worker.stop_at import StopAt\n"
+        f"stop = StopAt('@{tmp_path}/told', 'join')\n"
+        "while True:\n"
+        "    stop.reached('begin'); stop.reached('produced')\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    with process:
+        assert process.stderr is not None
+        for order, step in [("gauge.begin:1", ""), ("join.begin:2#1", "begin"), ("join.begin:2#2", "begin"),
+                            ("join.produced:1", "produced")]:  # fmt: skip
+            (tmp_path / "new").write_text(order)
+            (tmp_path / "new").replace(tmp_path / "told")
+            if step:
+                assert process.stderr.readline() == f"streamgauge-stopped-at {step}\n".encode()
+                process.send_signal(signal.SIGCONT)
+        process.kill()
 
 
 def test_a_loop_that_hangs_ends_the_process_with_exit_1_and_says_where_it_stood() -> None:
