@@ -1,4 +1,9 @@
-"""Binary classification: accuracy, precision, recall, f1, balanced accuracy, Matthews, log loss, Brier score.
+"""Binary classification: accuracy, precision, recall, f1, balanced accuracy, Matthews, log loss, Brier score, ECE.
+
+The expected calibration error (ECE) is that of C. Guo et al., "On Calibration of Modern Neural Networks" (2017): scores
+of the positive class in CALIBRATION_BINS equal bins [lower, upper), the last one closed; the mean over the rows of the
+distance between their bin's mean score and its share of positives. A bin's weight times that distance is
+|sum w (score - y)|, so one sum a bin is enough.
 
 Sufficient statistics are COLUMNS weighted sums (metrics.sums). Values are scikit-learn's, except that a zero
 denominator gives None where scikit-learn gives 0 or warns.
@@ -11,11 +16,12 @@ import math
 import numba
 import numpy as np
 
-from metrics.sums import Float64Array, add, value
+from metrics.sums import Float64Array, add, add_product, value
 from metrics.wilson import wilson_interval
 
-TP, FP, FN, TN, WEIGHT_SQUARED, SCORED, LOG_LOSS, BRIER = range(8)
-COLUMNS = 8
+TP, FP, FN, TN, WEIGHT_SQUARED, SCORED, LOG_LOSS, BRIER, CALIBRATION = range(9)
+CALIBRATION_BINS = 15
+COLUMNS = CALIBRATION + CALIBRATION_BINS
 EPSILON = float(np.finfo(np.float64).eps)  # scikit-learn's log_loss clips probabilities to [eps, 1 - eps]
 
 Metric = dict[str, object]
@@ -41,6 +47,7 @@ def add_outcome(sums: Float64Array, predicted: bool, actual: bool, score: float,
         add(sums, LOG_LOSS, signed * log_term(score if actual else 1.0 - score))
         gap = (score - 1.0) if actual else score
         add(sums, BRIER, signed * (gap * gap))
+        add_product(sums, CALIBRATION + min(int(score * CALIBRATION_BINS), CALIBRATION_BINS - 1), signed, gap, 1.0)
 
 
 def ratio(numerator: float, denominator: float) -> float | None:
@@ -55,6 +62,13 @@ def proportion(numerator: float, denominator: float, per_weight: float, level: f
         return {"value": None}
     interval = wilson_interval(min(max(found, 0.0), 1.0), denominator * per_weight, level)
     return {"value": found} if interval is None else {"value": found, "ci": list(interval), "level": level}
+
+
+def calibration_error(sums: Float64Array) -> float | None:
+    """Expected calibration error; None without scores, or where the sums are older than its columns (NaN)."""
+    gaps = [abs(value(sums, CALIBRATION + place)) for place in range(CALIBRATION_BINS)]
+    found = ratio(math.fsum(gaps), value(sums, SCORED))
+    return None if found is None or math.isnan(found) else found
 
 
 def matthews(tp: float, fp: float, fn: float, tn: float) -> float | None:
@@ -85,5 +99,6 @@ def values(sums: Float64Array, level: float = 0.95) -> dict[str, Metric]:
         "matthews_corrcoef": {"value": matthews(tp, fp, fn, tn)},
         "log_loss": {"value": ratio(max(value(sums, LOG_LOSS), 0.0), scored)},
         "brier_score": {"value": ratio(max(value(sums, BRIER), 0.0), scored)},
+        "expected_calibration_error": {"value": calibration_error(sums)},
         "confusion_matrix": {"value": [[tn, fp], [fn, tp]]},
     }

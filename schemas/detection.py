@@ -24,8 +24,10 @@ Metric = Literal[
     "balanced_accuracy",
     "matthews_corrcoef",
     "roc_auc",
+    "average_precision",
     "log_loss",
     "brier_score",
+    "expected_calibration_error",
     "precision_macro",
     "precision_micro",
     "precision_weighted",
@@ -43,6 +45,7 @@ Metric = Literal[
     "r2",
     "bias",
     "error_variance",
+    "median_absolute_error",
 ]
 METRICS: tuple[str, ...] = get_args(Metric)
 """The metrics that windows carry and rules can judge."""

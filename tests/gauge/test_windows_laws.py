@@ -103,7 +103,7 @@ def test_what_a_limit_of_events_holds_back_comes_at_the_next_ticks() -> None:
 
 
 def test_many_scores_give_a_bound_that_holds_the_exact_area_and_is_narrow() -> None:
-    from sklearn.metrics import roc_auc_score
+    from sklearn.metrics import average_precision_score, roc_auc_score
 
     rng = np.random.default_rng(5)
     for scale in (1.0, 0.01):
@@ -118,11 +118,57 @@ def test_many_scores_give_a_bound_that_holds_the_exact_area_and_is_narrow() -> N
             windows.apply(rows_of(log[start : start + 3000]))
         back = [replace(row, kind=Kind.RETRACTED, refers_to=row.number) for row in log[:5000]]
         windows.apply(rows_of(back))
-        exact = roc_auc_score(label[5000:], score[5000:])
+        area = roc_auc_score(label[5000:], score[5000:])
+        precision = average_precision_score(label[5000:], score[5000:])
         for view in windows.tick(0, START, 100):
             if view.kind != "rolling":
-                low, high = view.metrics["roc_auc"]["bound"]
-                assert low <= exact <= high and high - low <= 0.002
+                for name, exact in {"roc_auc": area, "average_precision": precision}.items():
+                    low, high = view.metrics[name]["bound"]
+                    assert low <= exact <= high and high - low <= 0.002, name
+
+
+def test_many_distances_give_a_bound_that_holds_the_exact_median_and_is_narrow() -> None:
+    rng = np.random.default_rng(6)
+    error = rng.exponential(10, 20_000)
+    log = [
+        Row(Kind.OUTCOME, i, prediction=float(each), label=0.0, label_timestamp=START) for i, each in enumerate(error)
+    ]
+    windows = ModelWindows("m", replace(SETTINGS, segments=(), task="regression"))
+    for start in range(0, len(log), 3000):
+        windows.apply(rows_of(log[start : start + 3000]))
+    windows.apply(rows_of([replace(row, kind=Kind.RETRACTED, refers_to=row.number) for row in log[:5000]]))
+    left = error[5000:]
+    for view in windows.tick(0, START, 100):
+        if view.kind != "rolling":
+            found = view.metrics["median_absolute_error"]
+            low, high = found.get("bound", [found["value"]] * 2)  # a bin of one value is exact
+            assert np.quantile(left, 0.497) <= low <= np.median(left) <= high <= np.quantile(left, 0.503)
+
+
+def test_what_an_older_snapshot_did_not_keep_is_unknown_and_the_rest_goes_on() -> None:
+    for task, unknown in (("binary", "expected_calibration_error"), ("regression", "median_absolute_error")):
+        settings = replace(SETTINGS, task=task)  # type: ignore[arg-type]
+        log = LOGS[task]
+        windows = ModelWindows("m", settings)
+        windows.apply(rows_of(log[:400]))
+        tree = windows.snapshot()
+        cells, kept = tree["store"]["cells"], tree["store"]["windows"]
+        cells["sums"] = cells["sums"][:, :9]
+        if task == "regression":
+            kept["fill"][:], kept["head"][:], kept["tail"][:], tree["bins"] = 0, -1, -1, []
+        older = ModelWindows("m", settings)
+        older.restore(tree)
+        for each in (windows, older):
+            each.apply(rows_of(log[400:]))
+        now, then = windows.tick(0, START, 10_000), older.tick(0, START, 10_000)
+        assert any(view.value(unknown) is None for view in then)
+        for view, other in zip(now, then, strict=True):
+            rest = {name: value for name, value in other.metrics.items() if name != unknown}
+            assert rest == {name: value for name, value in view.metrics.items() if name != unknown}
+            if view.kind == "rolling":
+                assert other.metrics == view.metrics
+            elif other.value(unknown) is not None:  # a window that began after it
+                assert other.value(unknown) == view.value(unknown)
 
 
 def test_other_segments_start_anew_with_revisions_above_the_old() -> None:

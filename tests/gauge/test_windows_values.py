@@ -79,6 +79,13 @@ def check_binary(view: WindowView, rows: list[Row]) -> None:
         assert close(view.value("roc_auc"), sk.roc_auc_score(y, s, sample_weight=w))
     else:
         assert view.value("roc_auc") is None
+    if y.any():
+        assert close(view.value("average_precision"), sk.average_precision_score(y, s, sample_weight=w))
+    else:
+        assert view.value("average_precision") is None
+    of = np.minimum((15 * s).astype(int), 14)
+    gaps = np.abs(np.bincount(of, w * (s - y))) / w.sum()
+    assert close(view.value("expected_calibration_error"), math.fsum(gaps))
 
 
 def check_regression(view: WindowView, rows: list[Row]) -> None:
@@ -90,6 +97,9 @@ def check_regression(view: WindowView, rows: list[Row]) -> None:
     }.items():  # fmt: skip
         expected = float(oracle(y, p, sample_weight=w))
         assert close(view.value(name), expected, expected), name
+    # In whole numbers: where half of the weight is reached exactly, it must not be for rounding to say.
+    expected = float(sk.median_absolute_error(y, p, sample_weight=np.rint(20 * w)))
+    assert close(view.value("median_absolute_error"), expected, expected)
     total = math.fsum(w)
     bias = math.fsum(w * (p - y)) / total
     assert close(view.value("bias"), bias, float(np.abs(p - y).mean()))

@@ -230,7 +230,11 @@ def _binary(rows: Sequence[Row], truth: Any, guess: Any, weights: Any) -> dict[s
         "f1": _number(sk.f1_score(truth, guess, **options)),
         "log_loss": float(sk.log_loss(positive, score, labels=[False, True], sample_weight=weights)),
         "brier_score": float(np.average((score - positive) ** 2, weights=weights)),
+        "expected_calibration_error": _calibration_error(score, positive, weights),
+        "average_precision": None,
     }
+    if positive.any():
+        found["average_precision"] = float(sk.average_precision_score(positive, score, sample_weight=weights))
     if positive.any() and not positive.all():
         found["roc_auc"] = float(sk.roc_auc_score(positive, score, sample_weight=weights))
         found["balanced_accuracy"] = float(sk.balanced_accuracy_score(truth, guess, sample_weight=weights))
@@ -241,6 +245,11 @@ def _binary(rows: Sequence[Row], truth: Any, guess: Any, weights: Any) -> dict[s
     if len(set(truth)) == 1 or len(set(guess)) == 1:
         found["matthews_corrcoef"] = None
     return {name: Value(value) for name, value in found.items()}
+
+
+def _calibration_error(score: Any, positive: Any, weights: Any) -> float:
+    of = np.minimum((15 * score).astype(int), 14)
+    return float(np.abs(np.bincount(of, weights * (score - positive))).sum() / weights.sum())
 
 
 def _multiclass(rows: Sequence[Row], truth: Any, guess: Any, weights: Any) -> dict[str, Value]:
@@ -276,6 +285,7 @@ def _regression(rows: Sequence[Row], weights: Any) -> dict[str, Value]:
         "rmse": Value(float(sk.root_mean_squared_error(truth, guess, **options)), math.sqrt(square)),
         "mae": Value(float(sk.mean_absolute_error(truth, guess, **options)), size),
         "smape": Value(float(np.average(2 * np.abs(error) / (np.abs(guess) + np.abs(truth)), weights=weights))),
+        "median_absolute_error": Value(float(sk.median_absolute_error(truth, guess, **options)), size),
         "bias": Value(bias, size),
         "error_variance": Value(float(np.average((error - bias) ** 2, weights=weights)), square),
         "r2": Value(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from metrics import binary, multiclass, regression, roc_auc, sums
+from metrics import average_precision, binary, median_absolute_error, multiclass, regression, roc_auc, sums
 
 QUICK = settings(derandomize=True, deadline=None, max_examples=60)
 WEIGHTS = st.sampled_from([1.0, 1.0, 0.1, 2.5])
@@ -48,7 +48,10 @@ def _add_binary(pane: np.ndarray, row: Any, sign: float) -> None:
 @QUICK
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 def test_binary_metrics_are_scikit_learns(kept: list[Any], taken: list[Any]) -> None:
-    found = {name: metric["value"] for name, metric in binary.values(worked(8, _add_binary, kept, taken)).items()}
+    found = {
+        name: metric["value"]
+        for name, metric in binary.values(worked(binary.COLUMNS, _add_binary, kept, taken)).items()
+    }
     p, y, s, w = (np.array(column) for column in zip(*kept, strict=True))
     assert same(found["accuracy"], sk.accuracy_score(y, p, sample_weight=w))
     for name in ("precision", "recall", "f1"):
@@ -56,11 +59,30 @@ def test_binary_metrics_are_scikit_learns(kept: list[Any], taken: list[Any]) -> 
     loss = sk.log_loss(y, np.column_stack([1 - s, s]), labels=[False, True], sample_weight=w)
     assert same(found["log_loss"], loss, max(loss, 1e-3))
     assert same(found["brier_score"], float(np.average((y - s) ** 2, weights=w)))
+    assert same(found["expected_calibration_error"], calibration_error(y, s, w))
     if len({*y}) == 2 and len({*p}) == 2:
         assert same(found["matthews_corrcoef"], sk.matthews_corrcoef(y, p, sample_weight=w))
         assert same(found["balanced_accuracy"], sk.balanced_accuracy_score(y, p, sample_weight=w))
     else:
         assert found["matthews_corrcoef"] is None or {*y} == {*p}
+
+
+def calibration_error(y: np.ndarray, s: np.ndarray, w: np.ndarray) -> float:
+    """By the definition: over bins, the weight's share times |mean label - mean score|."""
+    of = np.minimum((s * 15).astype(int), 14)
+    gaps = []
+    for b in {*of}:
+        at = of == b
+        gap = np.average(y[at], weights=w[at]) - np.average(s[at], weights=w[at])
+        gaps.append(w[at].sum() / w.sum() * abs(gap))
+    return math.fsum(gaps)
+
+
+@pytest.mark.parametrize(("score", "gap"), [(0.7, 0.0), (0.9, 0.2), (0.5, 0.2)])
+def test_the_calibration_error_is_the_distance_between_what_is_said_and_what_happens(score: float, gap: float) -> None:
+    rows = [(True, i < 7, score, 1.0) for i in range(10)]
+    found = binary.values(worked(binary.COLUMNS, _add_binary, rows, []))
+    assert same(found["expected_calibration_error"]["value"], gap)
 
 
 def _add_regression(pane: np.ndarray, row: Any, sign: float) -> None:
@@ -96,7 +118,7 @@ def test_regression_metrics_are_scikit_learns_even_after_a_retracted_error_of_1e
 def test_nothing_gives_none_for_every_metric_of_every_task() -> None:
     nothing = np.empty(0, np.int64)
     tables = [
-        binary.values(np.zeros((8, 2))),
+        binary.values(np.zeros((binary.COLUMNS, 2))),
         regression.values(np.zeros((9, 2))),
         multiclass.values(np.zeros((4, 2)), [], nothing, nothing, np.empty(0)),
     ]
@@ -131,16 +153,54 @@ def test_multiclass_metrics_are_scikit_learns(rows: list[Any]) -> None:
 SCORED = st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.7, 1.0]) | st.floats(0, 1), st.booleans(), WEIGHTS)
 
 
+def binned(log: list[tuple[float, bool, float]], part: int) -> roc_auc.Bins:
+    """The scores with their signed weights, so many at a time."""
+    bins = roc_auc.no_bins()
+    for start in range(0, len(log), part):
+        entries = np.array([roc_auc.entry(s, y) for s, y, _ in log[start : start + part]])
+        bins = roc_auc.consolidate(bins, entries, np.array([w for *_, w in log[start : start + part]]))
+    return bins
+
+
+@given(st.lists(SCORED, min_size=1, max_size=30), st.lists(SCORED, max_size=10), st.integers(1, 7))
+@QUICK
+def test_average_precision_is_scikit_learns_with_ties_weights_and_scores_taken_back(
+    kept: list[Any], taken: list[Any], part: int
+) -> None:
+    found = average_precision.value(binned([*taken, *kept, *((s, y, -w) for s, y, w in taken)], part))
+    s, y, w = (np.array(column) for column in zip(*kept, strict=True))
+    if y.any():
+        assert "bound" not in found
+        assert same(found["value"], sk.average_precision_score(y, s, sample_weight=w))
+    else:  # of positives that were taken back a last digit may stay
+        assert found["value"] is None or any(positive for _, positive, _ in taken)
+
+
+DISTANCES = st.lists(st.tuples(st.sampled_from([0.0, 1.0, 2.5]) | st.floats(0, 1e6), st.sampled_from([1.0, 0.25, 2.0])))
+
+
+@given(DISTANCES.filter(bool), DISTANCES, st.integers(1, 7))
+@QUICK
+def test_the_median_absolute_error_is_scikit_learns_with_weights_and_distances_taken_back(
+    kept: list[Any], taken: list[Any], part: int
+) -> None:
+    log = [(d, True, w) for d, w in [*taken, *kept]] + [(d, True, -w) for d, w in taken]
+    d, w = (np.array(column) for column in zip(*kept, strict=True))
+    found = median_absolute_error.value(binned(log, part), float(w.sum()))
+    assert found == {"value": pytest.approx(sk.median_absolute_error(d, np.zeros(len(d)), sample_weight=w), rel=1e-12)}
+
+
+def test_a_median_of_bins_that_do_not_hold_every_outcome_is_none() -> None:
+    assert median_absolute_error.value(binned([(1.0, True, 1.0)], 1), 2.0) == {"value": None}
+
+
 @given(st.lists(SCORED, min_size=1, max_size=30), st.lists(SCORED, max_size=10), st.integers(1, 7))
 @QUICK
 def test_the_area_is_scikit_learns_with_ties_weights_and_scores_taken_back(
     kept: list[Any], taken: list[Any], part: int
 ) -> None:
     log = [(s, y, w) for s, y, w in [*taken, *kept]] + [(s, y, -w) for s, y, w in taken]
-    bins = roc_auc.no_bins()
-    for start in range(0, len(log), part):
-        entries = np.array([roc_auc.entry(s, y) for s, y, _ in log[start : start + part]])
-        bins = roc_auc.consolidate(bins, entries, np.array([w for *_, w in log[start : start + part]]))
+    bins = binned(log, part)
     s, y, w = (np.array(column) for column in zip(*kept, strict=True))
     found = roc_auc.value(bins)
     if len({*y}) == 1:
@@ -148,6 +208,36 @@ def test_the_area_is_scikit_learns_with_ties_weights_and_scores_taken_back(
     else:
         assert "bound" not in found
         assert same(found["value"], sk.roc_auc_score(y, s, sample_weight=w))
+
+
+def coarse(entries: np.ndarray, top: float) -> roc_auc.Bins:
+    """Many scores as a window keeps them."""
+    bins = roc_auc.no_bins()
+    for start in range(0, len(entries), roc_auc.EXACT_ROWS):
+        part = entries[start : start + roc_auc.EXACT_ROWS]
+        bins = roc_auc.consolidate(bins, part, np.ones(len(part)))
+        if len(bins.low) > roc_auc.EXACT_ROWS:
+            bins = roc_auc.coarsen(bins, top)
+    return roc_auc.coarsen(bins, top)
+
+
+@pytest.mark.parametrize(("shift", "positives"), [(0.0, 0.5), (1.0, 0.5), (2.0, 0.02), (0.2, 0.02), (3.0, 0.001)])
+def test_coarse_bins_hold_the_exact_average_precision_within_their_bound(shift: float, positives: float) -> None:
+    rng = np.random.default_rng(3)
+    y = rng.random(200_000) < positives
+    s = 1 / (1 + np.exp(-(rng.normal(0, 1, len(y)) + shift * y)))
+    bins = coarse(np.where(y, s, -s), roc_auc.TOP)
+    assert len(bins.low) <= 3 * roc_auc.BINS
+    low, high = average_precision.bounds(bins)
+    assert low <= sk.average_precision_score(y, s) <= high
+    assert high - low <= 0.002
+
+
+def test_coarse_bins_hold_the_exact_median_between_two_near_quantiles() -> None:
+    distances = np.abs(np.random.default_rng(4).normal(0, 3, 100_000))
+    found: dict[str, Any] = median_absolute_error.value(coarse(distances, np.inf), len(distances))
+    low, high = found["bound"]
+    assert np.quantile(distances, 0.497) <= low <= np.median(distances) <= high <= np.quantile(distances, 0.503)
 
 
 def test_coarse_bins_hold_the_exact_area_within_their_bound() -> None:

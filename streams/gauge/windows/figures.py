@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from metrics import binary, histogram, multiclass, regression, roc_auc, sums
+from metrics import average_precision, binary, histogram, median_absolute_error, multiclass, regression, roc_auc, sums
 from schemas import class_number
 from streams.gauge.windows.gather import Merged
 from streams.gauge.windows.settings import TaskType
@@ -122,9 +122,13 @@ def metrics(
     if task == "binary":
         found = binary.values(merged.sums, level)
         found["roc_auc"] = {"value": None} if bins is None else roc_auc.value(bins)
+        found["average_precision"] = {"value": None} if bins is None else average_precision.value(bins)
         return found
     if task == "regression":
-        return regression.values(merged.sums)
+        found = regression.values(merged.sums)
+        weight = sums.value(merged.sums, regression.WEIGHT)
+        median = {"value": None} if bins is None else median_absolute_error.value(bins, weight)
+        return found | {"median_absolute_error": median}
     if task == "multiclass":
         pairs, weights = _table(merged)
         real = (pairs[:, 0] >= 0) & (weights > 0.0)

@@ -109,6 +109,8 @@ def merge_ring(store: Store, plan: Plan, scope: int, ring: int) -> tuple[Merged,
         if plan.task == REGRESSION:
             if not (np.isnan(prediction) or np.isnan(label)):
                 regression.add_outcome(own, prediction, label, weight, 1.0)
+                entries[scored], entry_weights[scored] = abs(prediction - label), weight
+                scored += 1
         elif predicted >= 0 and actual >= 0:
             if plan.task == MULTICLASS:
                 multiclass.add_outcome(own, store.rings[at].label_score, weight, 1.0)

@@ -255,6 +255,17 @@ def _add_score(counts: Int64Array, windows: Any, chunks: Any, window: int, entry
 
 
 @numba.njit(**KERNEL)
+def _add_scores(
+    counts: Int64Array, cell_windows: Int32Array, windows: Any, chunks: Any, cell: int, entry: float, weight: float
+) -> None:
+    """To every window that the cell counts in."""
+    for t in range(cell_windows.shape[1]):
+        window = cell_windows[cell, t]
+        if window >= 0:
+            _add_score(counts, windows, chunks, window, entry, weight)
+
+
+@numba.njit(**KERNEL)
 def _mark(cell_windows: Int32Array, windows: Any, cell: int) -> None:
     for t in range(cell_windows.shape[1]):
         if cell_windows[cell, t] >= 0:
@@ -327,6 +338,8 @@ def _score(
     if task == REGRESSION:
         if not (np.isnan(row.prediction) or np.isnan(row.label)):
             regression.add_outcome(cells[cell].sums, row.prediction, row.label, weight, sign)
+            distance = abs(row.prediction - row.label)
+            _add_scores(counts, cell_windows, windows, chunks, cell, distance, sign * weight)
     elif predicted >= 0 and actual >= 0:
         if task == MULTICLASS:
             multiclass.add_outcome(cells[cell].sums, row.label_score, weight, sign)
@@ -336,10 +349,7 @@ def _score(
             binary.add_outcome(cells[cell].sums, positive, hit, score, weight, sign)
             if score >= 0.0 and score <= 1.0:
                 entry = roc_auc.entry(score, hit)
-                for t in range(cell_windows.shape[1]):
-                    window = cell_windows[cell, t]
-                    if window >= 0:
-                        _add_score(counts, windows, chunks, window, entry, sign * weight)
+                _add_scores(counts, cell_windows, windows, chunks, cell, entry, sign * weight)
 
 
 @numba.njit(**KERNEL)

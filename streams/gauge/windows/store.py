@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metrics import binary
+from metrics import binary, multiclass, regression
 from streams.gauge.windows.table import table_of
 from streams.outcomes import Counter
 from streams.records import Float64Array, Int32Array, Int64Array
@@ -28,8 +28,8 @@ LATENCY_BINS = 512  # 1/64 ms to 5 h
 LATENCY_UNITS = 64.0  # bins are counted in 1/64 ms
 CHUNK = 32
 RING_START = 64
-SUMS = 9  # the most any task needs
-assert binary.COLUMNS <= SUMS
+SUMS = binary.COLUMNS  # the most any task needs
+assert max(regression.COLUMNS, multiclass.COLUMNS) <= SUMS
 
 # columns of Cells.ints: the first are those of outcomes.Counter
 _COUNTERS = len(Counter)

@@ -59,6 +59,9 @@ def store_from(tree: dict[str, Any], tumbling: int, rolling: int) -> Store:
                 if (array.dtype, field) in _SPARSE:
                     width = array.dtype[field].shape[0]
                     array[field][stored[0] // width, stored[0] % width] = stored[1]
+                elif stored.shape[1:] != array[field].shape[1:]:  # older: what it did not sum cannot be known
+                    array[field][:used] = np.nan
+                    array[field][:used, : stored.shape[1]] = stored
                 else:
                     array[field][:used] = stored
     store.counts[:] = tree["counts"]
