@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.calibration import bound, errors, excursions, means, multivariate, simulated, wagers, windows
+from detectors.calibration.dependence import demand_steady
 from detectors.calibration.preparation import Preparation, for_level, for_shape
 from detectors.calibration.profile import as_timestamps
 from detectors.calibration.request import Request
@@ -20,6 +21,8 @@ FEWEST = 30
 """Values that a reference must hold."""
 LARGEST = 1e100
 """Numbers beyond this are no measurements, and their squares no numbers."""
+BRIEF = 2 * 86_400_000
+"""Milliseconds: a reference of less may be a part of a season."""
 LEAST_ROWS = 100
 """Rows that a reference of rows must hold."""
 CONTRADICTED = 1e-3
@@ -136,6 +139,13 @@ def calibrate(
         promise = _METHODS[name](request)
     except ParameterError as problem:  # no detector can be built for it
         raise Uncalibrated(str(problem)) from problem
+    if lag_one is None:
+        steady = taken
+        if kind == "categories":
+            named, times = np.unique(taken, return_counts=True)
+            steady = (taken == named[times.argmax()]).astype(np.float64)
+        brief = stamps is not None and int(stamps.max() - stamps.min()) < BRIEF
+        demand_steady(steady, ready.parameters, brief)
     found = Calibration(
         name=name,
         params=promise.params,
@@ -186,9 +196,11 @@ def _over_rows(
 def _seasons(taken_off: bool, stamps: Int64Array | None) -> str:
     """What is assumed of daily and weekly seasons."""
     if stamps is None:
-        return "; no season"
+        return "; no season, and no wander slower than the reference shows"
     days = float(stamps.max() - stamps.min()) / 86_400_000.0
-    unseen = "" if days >= 14.0 else f", none of a week in {days:.3g} days" if days >= 3.0 else f" in {days:.3g} days"
+    unseen = "" if days >= 14.0 else f", none of a week in {days:.3g} days"
+    if days < 3.0:
+        unseen = f" of a day or slower, but for what shows in {days:.3g} days"
     return f"; its hour-of-week profile taken off{unseen}" if taken_off else f"; no season{unseen}"
 
 

@@ -23,6 +23,8 @@ SURE = 1e-3
 """Blocks count as dependent where independent ones would vary as much less often than this."""
 FEWEST = 16
 """Blocks to judge a length by."""
+SLOWEST = 8
+"""Half turns over the sample, up to which a slow wander is looked for."""
 LEAST_FREEDOM = 15.0
 """A long-run variance known less well than this says nothing about rare alarms."""
 
@@ -91,10 +93,10 @@ def dependence_at(values: Float64Array, lag_one: float) -> Dependence:
     return Dependence(inflation, freedom, 1, sqrt(inflation) * gaps, np.array([lag_one / (1.0 - lag_one)]))
 
 
-def _autoregression(gaps: Float64Array) -> tuple[Float64Array, float]:
+def _autoregression(gaps: Float64Array, highest: int = HIGHEST_ORDER) -> tuple[Float64Array, float]:
     """(coefficients of standardised values, variance of their sum's error), by Levinson's recursion."""
     size = len(gaps)
-    highest = min(HIGHEST_ORDER, size // 20)
+    highest = min(highest, size // 20)
     covariance = _covariance(gaps, highest)
     coefficients, error = np.zeros(0), float(covariance[0])
     best, least = coefficients, size * log(error)
@@ -144,6 +146,39 @@ def _covariance(gaps: Float64Array, highest: int) -> Float64Array:
         for lag in range(min(i, highest) + 1):
             found[lag] += gaps[i] * gaps[i - lag]
     return found / size
+
+
+def demand_steady(values: Float64Array, parameters: float = 0.0, brief: bool = False) -> None:
+    """Raises Uncalibrated where a sample wanders more slowly than its dependence tells: then it is too short to know
+    its own level by, whether it shows a part of a season, an undertone or a trend.
+
+    The sums of its ranks with the slowest cosines (up to four whole turns) are independent, and vary as sums of ranks
+    do in the long run, which short dependence has told: an F test. Of a `brief` sample only a dependence on the last
+    two values is taken for short: a longer one may as well be the wander itself (Müller, Watson: Testing models of
+    low-frequency variability. Econometrica 76, 2008, 979-1016)."""
+    from scipy.special import fdtrc
+
+    size = len(values)
+    _, places, times = np.unique(values, return_inverse=True, return_counts=True)
+    if len(times) < 2:
+        return
+    ranks = (np.cumsum(times) - times / 2.0)[places]
+    gaps = (ranks - ranks.mean()) / ranks.std()
+    if brief:
+        total = min(float(_autoregression(gaps, 2)[0].sum()), 1.0 - 5.0 / sqrt(size))
+        inflation, freedom = (1.0 - total) ** -2.0 * max(1.0 - total * total, 0.0), float(size)
+    else:
+        found = dependence_of(ranks, parameters)
+        inflation, freedom = found.inflation, found.freedom
+    turns = np.pi * (np.arange(size) + 0.5) / size
+    sums = np.array([float((gaps * np.cos(half * turns)).sum()) for half in range(1, SLOWEST + 1)])
+    ratio = float(np.square(sums).mean()) * 2.0 / size / max(inflation, 1.0)
+    if float(fdtrc(float(SLOWEST), max(freedom, 1.0), ratio)) < SURE:
+        raise Uncalibrated(
+            "the reference is too short for its slowest wander: its level moves further from end to end than its "
+            "neighbouring values explain, by a season, an undertone or a trend",
+            10 * size,
+        )
 
 
 def certain(exponent: float, freedom: float) -> float:
