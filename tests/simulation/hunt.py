@@ -1,7 +1,8 @@
 """Looks for the seed that catches each deliberate bug: `python -m tests.simulation.hunt [name …]`.
 
-Each bug is tried on one seed after the other until a checker objects, and the history is shrunk; the clean tree must
-hold on what is left. The patch's head is rewritten with the seed, its parts and the checker.
+Each bug is tried on one seed after the other until a checker objects, the one that caught it last first, and the
+history is shrunk; the clean tree must hold on what is left. The patch's head is rewritten with the seed, its parts and
+the checker.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=40, help="the most to shrink with")
     parser.add_argument("--first", default="", help="seeds to try before the others, such as 3,28")
     options = parser.parse_args()
-    first = [seed for seed in parts_of(options.first) if 1 <= seed <= options.seeds]
-    order = first + [seed for seed in range(1, options.seeds + 1) if seed not in first]
+    order = [*parts_of(options.first), *range(1, options.seeds + 1)]
     chosen = [bug for bug in bugs() if not options.names or bug.name in options.names]
-    missed = [bug.name for bug in chosen if not hunt(bug, order, options.runs)]
+    missed = [bug.name for bug in chosen if not hunt(bug, list(dict.fromkeys([bug.seed, *order])), options.runs)]
     print(f"{len(chosen) - len(missed)} of {len(chosen)} caught" + (f"; missed: {', '.join(missed)}" if missed else ""))
     return 1 if missed else 0
 
