@@ -23,6 +23,8 @@ from detectors.detector import demand
 
 SMOOTHING = 0.05
 """Weight of the newest value for ewma: it looks back over some 40 values."""
+STREAM = 1 << 15
+"""Values of a simulated stream for focus, at least: it looks back as far as it has run."""
 RATIO = 1.5
 """The factor on the standard deviation that `variance` finds soonest."""
 ALLOWANCE = 0.25
@@ -58,7 +60,7 @@ def focus(request: Request) -> Promise:
         effect = _effect(request, spread)
         return 2.0 * effect * (spread if request.kind == "binary" else 1.0), ceil(threshold / (2.0 * effect**2))
 
-    knob = Knob(params, 1.0, 8.0 * inflation, None, finds)
+    knob = Knob(params, 1.0, 8.0 * inflation, None, finds, size=STREAM)
     if inflation == 1.0 and family == "gaussian" and _normal(request):
         sides = 2 if request.direction == "both" else 1
         return _closed(request, knob, focus_threshold(request.looks / request.share, sides))
