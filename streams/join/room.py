@@ -5,7 +5,7 @@ The kernels see arrays alone and do the same in every room, so what comes out ca
 
 from __future__ import annotations
 
-from mmap import MADV_DONTNEED, mmap
+from mmap import MADV_DONTNEED, MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,7 +66,7 @@ class Memory:
         self._maps.pop(name, None)
         if size < _MAPPED:
             return np.empty(rows, dtype)
-        self._maps[name] = mmap(-1, size)
+        self._maps[name] = mmap(-1, size, MAP_PRIVATE | MAP_ANONYMOUS)
         return np.frombuffer(self._maps[name], dtype)
 
     def grown(self, name: str, array: npt.NDArray[Any], used: int, more: int) -> npt.NDArray[Any]:

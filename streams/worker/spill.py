@@ -152,7 +152,7 @@ class SpillRoom(Memory):
         """As Room says: a file grows where it is, by a quarter."""
         if not self._spilled:
             return super().grown(name, array, used, more)
-        rows = (used + more) * 5 // 4
+        rows = max((used + more) * 5 // 4, _FEWEST)
         if name in self._files:
             return self._mapped(name, rows, array.dtype)
         before = self._maps.get(name)

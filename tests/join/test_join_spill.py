@@ -102,6 +102,13 @@ def test_stores_that_grow_are_compacted_and_forget_texts_spill_the_same(
     _same(_busy(lambda: None), _busy(Spill(memory, directory).room))
 
 
+def test_a_store_that_spills_before_it_holds_a_prediction_says_the_same(directory: Path) -> None:
+    worlds = World.of(), World.of(Spill(0, directory).room())
+    for world in worlds:
+        assert {row.kind for row in world.read([], [label(1)] * 70)} == {"overflow"}
+    _same(*worlds)
+
+
 def test_nothing_is_left_in_the_directory(tmp_path: Path) -> None:
     world = _busy(Spill(0, tmp_path / "new" / "one").room, turns=2)
     assert world.task.held > 0
