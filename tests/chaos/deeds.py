@@ -22,6 +22,7 @@ from tests.integration.application import Topics
 from tests.kafka_client import Kafka, input_ends
 from tests.service import Service, wait_until
 
+_LOST = "membership_lost"
 _REACH = 240.0
 _WELL = 300.0
 """Seconds within which all must be well again; a stop past the session and a takeover are part of it."""
@@ -150,12 +151,12 @@ def _stopped(deed: Deed, scene: Scene, victim: Service) -> None:
     """Its session ends, the others take over and commit; then it wakes up, in the middle of its transaction, and must
     become a member like any other."""
     victim.signal(signal.SIGSTOP)
-    at = time.monotonic()
+    at, before = time.monotonic(), victim.log().count(_LOST)
     settle(scene)
     wait_until(lambda: time.monotonic() - at > scene.session + 2, _WELL, "its session has ended")
     settle(scene)
     _let_go(victim)
-    wait_until(lambda: "membership_lost" in victim.log() or victim.ended is not None, _WELL, "it has learnt of it")
+    wait_until(lambda: victim.log().count(_LOST) > before or victim.ended is not None, _WELL, "it has learnt of it")
 
 
 def _replaced(deed: Deed, scene: Scene, victim: Service) -> None:

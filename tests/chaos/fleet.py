@@ -15,6 +15,7 @@ from tests.service import Service, wait_until
 
 _VARIABLE = "STREAMGAUGE_TEST_STOP_AT"
 _STANDS = "streamgauge-stopped-at"
+_HUNG = "the loop has not turned for"
 _START = 300.0
 _STOP = 120.0
 
@@ -31,7 +32,7 @@ class Fleet:
         self._ordered = 0
         self._contested: set[str] = set()
         self._started: list[tuple[str, Service]] = []
-        self.started = self.retired = 0
+        self.started = self.retired = self.hung = 0
 
     def __enter__(self) -> Fleet:
         return self
@@ -98,9 +99,15 @@ class Fleet:
         self._workers.pop(slot, None)
 
     def check(self) -> None:
-        """All that run under a name must live."""
+        """All that run under a name must live. Two endings are in order, and answered as an orchestrator would, by a
+        new start: of a name that is contested, as fenced; and by the watchdog, since a call of librdkafka may hang for
+        more than its time-out when its broker dies."""
         for slot, service in list(self._workers.items()):
             if service.ended == Exit.FENCED and slot in self._contested:
+                self.start(slot)
+                continue
+            if service.ended == Exit.BUG and _HUNG in service.log():
+                self.hung += 1
                 self.start(slot)
                 continue
             assert service.ended is None, f"{slot} ended with code {service.ended}"

@@ -24,7 +24,8 @@ def text(survived: Survived) -> str:
     seen = sum(done.seen_open for done in survived.done)
     lines.append(
         f"{len(survived.done)} deaths in {survived.seconds:.0f} s, {seen} of them with the transaction seen open on "
-        f"its broker; {survived.workers_started} workers added, {survived.workers_retired} removed in order; "
+        f"its broker; {survived.workers_started} workers added, {survived.workers_retired} removed in order, "
+        f"{survived.workers_hung} ended by their watchdog; "
         f"{survived.records:,} records; 0 wrong"
     )
     lines.append(survived.verdict.text())
@@ -43,6 +44,7 @@ def as_json(survived: Survived) -> str:
             "records": survived.records,
             "workers_started": survived.workers_started,
             "workers_retired": survived.workers_retired,
+            "workers_hung": survived.workers_hung,
             "seconds": round(survived.seconds, 1),
             "wrong": 0,
         }

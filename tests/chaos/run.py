@@ -51,6 +51,7 @@ class Survived:
     records: int
     workers_started: int
     workers_retired: int
+    workers_hung: int
     seconds: float
     verdict: Verdict
 
@@ -105,7 +106,7 @@ def survive(
                 fleet.retire(slot)
         finally:
             flow.stop()
-        return Survived(done, len(log), fleet.started, fleet.retired, time.monotonic() - began, verdict)
+        return Survived(done, len(log), fleet.started, fleet.retired, fleet.hung, time.monotonic() - began, verdict)
 
 
 def _come_and_go(fleet: Fleet, number: int) -> None:
