@@ -169,6 +169,8 @@ def _over_rows(
     name: str, reference: Values, timestamps: npt.ArrayLike | None, looks: float, share: float, window: int | None
 ) -> Calibration:
     """For detectors over rows; rows that miss a value are left out."""
+    flat = np.asarray(reference).ndim != 2
+    demand(not flat, f"there is no calibration for {name} from values in a row: its reference is rows × features")
     rows = as_rows(reference)
     stamps = None if timestamps is None else as_timestamps(timestamps, len(rows))
     present = np.isfinite(rows).all(axis=1)
