@@ -133,8 +133,8 @@ class Plan:
 
     @property
     def all_sent(self) -> list[Sent]:
-        """All records, in the order in which they reach the log."""
-        return sorted([*self.sent, *self.more_sent], key=lambda each: each.at)
+        """All records, in the order in which they reach the log; of what comes at once, in that of their timestamps."""
+        return sorted([*self.sent, *self.more_sent], key=lambda each: (each.at, each.record.timestamp))
 
     @property
     def all_troubles(self) -> list[Trouble]:
