@@ -125,7 +125,7 @@ class LimitsConfig(Section):
     """Bounds on what a model may make streamgauge hold; what is beyond goes to __other__."""
 
     versions: int = Field(default=10, ge=1)
-    """Versions of a model."""
+    """Versions of a model; one that is settled makes room for a new one."""
     segments_per_key: int = Field(default=100, ge=1)
     """Values of a segment key."""
     features: int = Field(default=500, ge=1)
@@ -135,7 +135,10 @@ class LimitsConfig(Section):
     records_per_key: int = Field(default=64, ge=2)
     """Predictions and labels held under one key."""
     open_windows: int = Field(default=20_000, ge=1)
-    """Windows open at a time, of a gauge task."""
+    """Windows open at a time, of a model's segments; twice as many of all. What would open more counts in cumulative
+    and rolling windows alone."""
+    models: int = Field(default=1_000, ge=1)
+    """Models of a partition of the outcomes topic."""
 
 
 class HttpConfig(Section):

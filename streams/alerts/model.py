@@ -147,6 +147,20 @@ class ModelAlerts:
                 events += self._book.resolve(episode.key, Resolution.REBASELINED, clock)
         return events
 
+    def forget(self, version: str, clock: int) -> list[Alert]:
+        """A version has left to make room for another: its alerts resolve, and nothing of it is kept."""
+        events: list[Alert] = []
+        for episode in self._book.episodes():
+            if episode.key.version == version:
+                events += self._book.resolve(episode.key, Resolution.VERSION_RETIRED, clock)
+        for scopes in (self._latest, self._news, self._retired):
+            for scope in [scope for scope in scopes if scope[0] == version]:
+                del scopes[scope]
+        for key in [key for key in self._standing if key.version == version]:
+            del self._standing[key]
+        self._rules.forget(version)
+        return events
+
     def tick(self, clock: int, event_time: int | None, caught_up: bool) -> list[Alert]:
         """Time has passed: silence, versions retired, alerts expired, repeats, the ends of incidents and mutes.
 

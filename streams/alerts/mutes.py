@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,16 +29,21 @@ class Mutes:
 
     def __init__(self) -> None:
         self._mutes: dict[str, Mute] = {}
+        self._ends: list[tuple[int, str]] = []  # in order
 
     def put(self, mute: Mute) -> None:
         """Add a mute, or change it."""
+        self.remove(mute.name)
         self._mutes[mute.name] = mute
+        insort(self._ends, (mute.ends_at, mute.name))
         if len(self._mutes) > MOST:
-            del self._mutes[min(self._mutes.values(), key=lambda each: (each.ends_at, each.name)).name]
+            self.remove(self._ends[0][1])
 
     def remove(self, name: str) -> None:
         """Take a mute away; no matter if it is not there."""
-        self._mutes.pop(name, None)
+        mute = self._mutes.pop(name, None)
+        if mute is not None:
+            del self._ends[bisect_left(self._ends, (mute.ends_at, name))]
 
     def muting(self, model: str, episode: Episode, clock: int) -> str | None:
         """The name of the mute that matches an alert now; of several, the one that ends last."""
@@ -54,8 +60,8 @@ class Mutes:
 
     def tick(self, clock: int) -> None:
         """Let go of what is over."""
-        for name in [name for name, mute in self._mutes.items() if mute.ends_at <= clock]:
-            del self._mutes[name]
+        while self._ends and self._ends[0][0] <= clock:
+            self.remove(self._ends[0][1])
 
     def snapshot(self) -> list[Any]:
         """The mutes as plain values."""
@@ -64,7 +70,9 @@ class Mutes:
     def restore(self, tree: Sequence[Any]) -> None:
         """Take the mutes of a snapshot."""
         mutes = (Mute(name, tuple(matchers.items()), start, end) for name, matchers, start, end in tree)
-        self._mutes = {mute.name: mute for mute in mutes}
+        self._mutes, self._ends = {}, []
+        for mute in mutes:
+            self.put(mute)
 
 
 def _fields(model: str, key: AlertKey, episode: Episode) -> Mapping[str, str | None]:

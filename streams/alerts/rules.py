@@ -69,6 +69,11 @@ class ModelRules:
         for key in [key for key, track in self._tracks.items() if track.is_past(event_time)]:
             del self._tracks[key]
 
+    def forget(self, version: str) -> None:
+        """Let go of the tracks of a version that has left."""
+        for key in [key for key in self._tracks if key.version == version]:
+            del self._tracks[key]
+
     def snapshot(self) -> dict[str, Any]:
         """The tracks as plain values, each with the size of its windows."""
         tracks = [

@@ -18,6 +18,7 @@ from schemas import Baseline, InputError, Rebaseline, parse_control
 from streams.alerts import Alert, AlertSettings, Condition, ModelAlerts, WindowFigures
 from streams.cloudevents import headers
 from streams.gauge.clock import Now
+from streams.gauge.limits import Limits
 from streams.gauge.series import Finding, ModelSeries, MonitorChange, SeriesSettings
 from streams.gauge.settings import GaugeSettings
 from streams.gauge.strays import Strays
@@ -44,6 +45,8 @@ class ModelGauge:
         self._decision: TaskDecision | None = TaskDecision()
         self._monitored = 0  # monitor events so far: part of their identity
         self._strays = Strays()
+        self._limits = Limits()
+        self._beyond: dict[str, int] = {}  # limits of the task: sightings beyond them
         if config.task != "auto":
             self._decide(config.task)
 
@@ -56,6 +59,24 @@ class ModelGauge:
     def apply(self, rows: Rows, join_tasks: Int64Array, clock: int) -> list[tuple[int, OutputRecord]]:
         """Fold the model's next rows, each of its join task. What was decided at rows, with their places."""
         self.changed = True
+        decided: list[tuple[int, OutputRecord]] = []
+        start = 0
+        while start < len(rows):
+            rest = rows if start == 0 else rows.take(np.arange(start, len(rows)))
+            taken, change = self._windows.admit(rest)
+            part = rest if taken == len(rest) else rest.take(np.arange(taken))
+            made = self._admitted(part, join_tasks[start : start + taken], clock)
+            decided += [(start + place, record) for place, record in made]
+            start += taken
+            if change is not None:
+                leaving, coming = change
+                decided += [(start, record) for record in self._records(self._alerts.forget(leaving, clock), clock)]
+                self._series.forget(leaving)
+                self._windows.replace(leaving, coming)
+        return decided
+
+    def _admitted(self, rows: Rows, join_tasks: Int64Array, clock: int) -> list[tuple[int, OutputRecord]]:
+        """Fold rows whose versions and variants are within the limits."""
         if self._decision is not None:
             at = self._decision.watch(rows)
             task = self._decision.task
@@ -83,6 +104,10 @@ class ModelGauge:
             decided += [(finding.row, record) for record in self._records(alerts, clock)]
         return decided
 
+    def went_beyond(self, limit: str) -> None:
+        """Rows of this model are here because a limit of the task has no room for their own."""
+        self._beyond[limit] = self._beyond.get(limit, 0) + 1
+
     def tick(self, now: Now, limit: int, work: int) -> list[OutputRecord]:
         """Time has passed: windows that are due, rules that judge them, what is monitored. About `limit` at most.
         Detectors that wait for it are armed, up to about `work`: values of references, for each detector."""
@@ -96,9 +121,10 @@ class ModelGauge:
                 made += self._records(self._alerts.drift(told.drift, now.clock), now.clock)
             else:
                 made.append(self._monitor(told, now.clock))
-        windows = self._windows.overflow()
-        beyond = dict.fromkeys([*self._series.overflows, *(name for name in windows if windows[name])])
-        for condition in (*map(_overflow, beyond), *self._strays.tick(now.clock)):
+        beyond = self._beyond | self._series.overflow()
+        for name, sightings in self._windows.overflow().items():
+            beyond[name] = beyond.get(name, 0) + sightings
+        for condition in (*self._limits.tick(beyond, now.clock), *self._strays.tick(now.clock)):
             made += self._records(self._alerts.condition(condition, now.clock), now.clock)
         made += self._records(self._alerts.tick(now.clock, now.watermark, now.caught_up), now.clock)
         self.changed = True  # time moves more than what is published: what was looked at, silences, what is sealed
@@ -178,6 +204,8 @@ class ModelGauge:
             "decision": None if self._decision is None else self._decision.snapshot(),
             "monitored": self._monitored,
             "strays": self._strays.snapshot(),
+            "limits": self._limits.snapshot(),
+            "beyond": self._beyond,
             "windows": self._windows.snapshot(),
             "series": self._series.snapshot(),
             "alerts": self._alerts.snapshot(),
@@ -188,6 +216,8 @@ class ModelGauge:
         self.changed = False
         self._monitored = tree["monitored"]
         self._strays.restore(tree["strays"])
+        self._limits.restore(tree.get("limits", []))
+        self._beyond = dict(tree.get("beyond", {}))
         self._windows.restore(tree["windows"])
         self._series.restore(tree["series"])
         self._alerts.restore(tree["alerts"])
@@ -225,8 +255,3 @@ def _figures(view: WindowView) -> WindowFigures:
         metrics={name: view.value(name) for name in view.metrics},
         segment=view.segment,
     )
-
-
-def _overflow(name: str) -> Condition:
-    text = f"more {name} were seen than limits.{name} allows; the rest counts as __other__"
-    return Condition("data_quality", f"limits/{name}", name, active=True, text=text)

@@ -14,18 +14,24 @@ import msgspec
 import numpy as np
 
 from streams.gauge.clock import GaugeClock, Now
+from streams.gauge.controls import Controls, model_of
 from streams.gauge.model import ModelGauge
 from streams.gauge.settings import GaugeSettings
 from streams.gauge.snapshots import Cut, Written, head, model_records, read
 from streams.gauge.stalls import Stalls
 from streams.outcomes import UNKNOWN_MODEL, Control, Kind, Rows, Tick, decode_all
-from streams.records import Int64Array, OutputRecord, RecordBatch
+from streams.records import Int32Array, Int64Array, OutputRecord, RecordBatch
 
 _TICKS = msgspec.json.Decoder(Tick)
 _CONTROLS = msgspec.json.Decoder(Control)
 _ROWS_AT_ONCE = 20_000
 ARM_EVERY = 1000
 """Milliseconds of the ticks' clock, however many join tasks tick."""
+OTHER = "__other__"
+_NOBODY = ""
+"""The name, which no model has, under which snapshots hold the control records."""
+_BEYOND = -2
+"""The code of models beyond the limit; -1 is that of no model."""
 
 
 @dataclass(slots=True)
@@ -52,7 +58,7 @@ class GaugeTask:
         self._models: dict[str, ModelGauge] = {}  # in the order in which they appeared
         self._cursor = 0  # the model at which the next tick begins: see _tick
         self._stalls = Stalls()
-        self._controls: dict[str, Control] = {}  # the newest of each key, for models that appear later
+        self._controls = Controls()  # for models that appear later
         self._written: dict[str, Written] = {}  # what of each model is on the snapshots topic
         self._armed_clock = 0  # when detectors were last armed at a tick
         self._snapshot_clock = 0
@@ -87,7 +93,7 @@ class GaugeTask:
     def _fold_events(self, rows: Rows, start: int, stop: int, join_tasks: Int64Array, step: GaugeStep) -> None:
         if start == stop:
             return
-        codes = rows.model[start:stop]
+        codes = self._admitted(rows.model[start:stop], rows.strings)
         order = np.argsort(codes, kind="stable")
         bounds = np.flatnonzero(np.diff(codes[order])) + 1
         decided: list[tuple[int, OutputRecord]] = []
@@ -95,8 +101,7 @@ class GaugeTask:
         groups = sorted(np.split(order, bounds), key=lambda group: int(group[0]))
         for group in groups:
             places = group + start
-            code = int(rows.model[places[0]])
-            gauge = self._model(rows.strings[code] if code >= 0 else UNKNOWN_MODEL)
+            gauge = self._model(self._name(int(codes[group[0]]), rows.strings))
             decided += [
                 (int(places[at]), record)
                 for at, record in gauge.apply(rows.take(places), join_tasks[places], self._clock.clock)
@@ -105,12 +110,30 @@ class GaugeTask:
         step.outputs += [record for _, record in decided]
         _count(step, "alerts", len(decided))
 
+    def _admitted(self, codes: Int32Array, strings: list[str]) -> Int32Array:
+        """The codes of the models, with those beyond the limit replaced by _BEYOND: they are folded as one."""
+        found, first = np.unique(codes, return_index=True)
+        special = {UNKNOWN_MODEL, self._beyond}
+        known = special.union(self._models)
+        new = [k for k in np.argsort(first) if self._name(int(found[k]), strings) not in known]
+        ours = sum(name not in special for name in self._models)
+        beyond = found[new[max(self._settings.config.limits.models - ours, 0) :]]
+        return np.where(np.isin(codes, beyond), np.int32(_BEYOND), codes) if len(beyond) else codes
+
+    def _name(self, code: int, strings: list[str]) -> str:
+        if code == _BEYOND:
+            return self._beyond
+        return strings[code] if code >= 0 else UNKNOWN_MODEL
+
     def _model(self, name: str) -> ModelGauge:
         gauge = self._models.get(name)
         if gauge is None:
             gauge = self._models[name] = ModelGauge(name, self._settings)
-            for control in self._controls.values():
-                gauge.control(control, self._clock.clock)
+            for control in self._controls:
+                if model_of(control) in (None, name):
+                    gauge.control(control, self._clock.clock)
+        if name == self._beyond:
+            gauge.went_beyond("models")
         return gauge
 
     def _watch_stalls(self, tick: Tick, now: Now, step: GaugeStep) -> None:
@@ -119,9 +142,15 @@ class GaugeTask:
         if condition is not None and self._partition == self._settings.nobodys_partition:
             step.outputs += self._model(UNKNOWN_MODEL).condition(condition, now.clock)
 
+    @property
+    def _beyond(self) -> str:
+        """The model that stands for those beyond the limit; a partition has its own, as it has its own limit."""
+        return f"{OTHER}/{self._partition}"
+
     def _tick(self, now: Now, step: GaugeStep) -> None:
         """Let time pass for every model. At most `events_per_tick` events leave; the next tick goes on from there. Once
         a second detectors are armed by long references, some at a time: all at once would be a pause of minutes."""
+        self._controls.tick(now.clock)
         left, work = self._settings.events_per_tick, 0
         if now.clock - self._armed_clock >= ARM_EVERY:
             self._armed_clock, work = now.clock, self._settings.armed_at_once
@@ -140,11 +169,11 @@ class GaugeTask:
             work -= gauge.armed
 
     def _control(self, control: Control, step: GaugeStep) -> None:
-        self._controls.pop(control.key, None)
-        if control.value is not None:
-            self._controls[control.key] = control
-        for gauge in self._models.values():
-            step.outputs += gauge.control(control, self._clock.clock)
+        self._controls.put(control, self._clock.clock)
+        only = model_of(control)
+        for name, gauge in self._models.items():
+            if only in (None, name):
+                step.outputs += gauge.control(control, self._clock.clock)
 
     def snapshot_due(self) -> bool:
         """Whether 30 s of the ticks' clock or 64 MiB of outcomes have passed since the last cut."""
@@ -160,13 +189,16 @@ class GaugeTask:
             if gauge.changed:
                 made, self._written[name] = model_records(name, gauge.snapshot(), self._written.get(name, Written()))
                 records += made
+        if self._controls.changed:
+            before = self._written.get(_NOBODY, Written())
+            made, self._written[_NOBODY] = model_records(_NOBODY, self._controls.snapshot(), before)
+            records += made
         state = {
             "clock": self._clock.snapshot(),
             "cursor": self._cursor,
             "armed": self._armed_clock,
             "stalls": self._stalls.snapshot(),
             "models": list(self._models),
-            "controls": [[each.key, each.value, each.offset] for each in self._controls.values()],
         }
         chunks = {name: written.chunks for name, written in self._written.items()}
         records.append(head(Cut(next_offset, state, chunks)))
@@ -188,7 +220,11 @@ class GaugeTask:
         self._cursor = state["cursor"]
         self._armed_clock = state.get("armed", 0)
         self._stalls.restore(state.get("stalls"))
-        self._controls = {fields[0]: Control(*fields) for fields in state["controls"]}
+        if _NOBODY in snapshot.models:
+            self._controls.restore(snapshot.models[_NOBODY], self._clock.clock)
+        else:  # once they were in the head, where few have room
+            self._controls.restore({"controls": state.get("controls", [])}, self._clock.clock)
+            self._controls.changed = True
         self._written = snapshot.written
         self._snapshot_clock = self._clock.clock
         for name in state["models"]:

@@ -150,7 +150,9 @@ def test_versions_and_segment_values_beyond_the_limit_go_to_other() -> None:
         ("v0", 1), ("v1", 1), ("__other__", 2)
     }  # fmt: skip
     assert {v.segment["region"] for v in views if v.segment} == {"r0", "__other__"}
-    assert windows.overflow() == {"versions": 2, "segments_per_key": 3, "features": 0, "open_windows": 0}
+    assert {name: count for name, count in windows.overflow().items() if count} == {
+        "versions": 2, "segments_per_key": 3
+    }  # fmt: skip
 
 
 def test_beyond_open_windows_segments_get_no_more_panes_but_the_whole_model_does() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -87,16 +87,28 @@ def groups(rows: Rows) -> list[tuple[int, int, Int64Array]]:
     ]
 
 
-@lru_cache(maxsize=65_536)
+_LONG = 256
+
+
 def code(text: str) -> float:
-    """A category as a number: 52 bits of its hash, the same in every series, version and restart. The bounded table
-    that codes in order of appearance would need is not: detectors know no more categories than their reference."""
+    """A category as a number: 52 bits of its hash, the same in every series, version and restart."""
+    return _short(text) if len(text) <= _LONG else _hash(text)
+
+
+def _hash(text: str) -> float:
     return float(int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 12)
 
 
-def codes(column: Column, strings: list[str]) -> Float64Array:
-    """The categories of a column as numbers; NaN where missing."""
-    texts, which = np.unique(column.texts, return_inverse=True)
-    known = np.array([code(strings[text]) if text >= 0 else np.nan for text in texts])
+_short = lru_cache(maxsize=65_536)(_hash)
+"""The same for texts of which so many may be kept."""
+
+
+def codes(column: Column, strings: list[str], admit: Callable[[list[float]], list[float]]) -> Float64Array:
+    """The categories of a column as numbers, NaN where missing. `admit` is given the distinct ones in the order in
+    which they come, and says which stand in their place."""
+    texts, first, which = np.unique(column.texts, return_index=True, return_inverse=True)
+    present = [k for k in np.argsort(first).tolist() if texts[k] >= 0]
+    known = np.full(len(texts), np.nan)
+    known[present] = admit([code(strings[texts[k]]) for k in present])
     found: Float64Array = known[which]
     return found

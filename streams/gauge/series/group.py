@@ -43,6 +43,10 @@ class Feed:
                     yield (key, value), codes == place
 
 
+LONGEST = 1_000
+"""Characters of a feature's name or a segment's value that is watched: events tell them."""
+
+
 class Group:
     """The series of one version and variant, by subject, in the order of their first values."""
 
@@ -52,7 +56,8 @@ class Group:
         self.segments: dict[tuple[str, Segment], Series] = {}
         self.waiting: list[Feed] = []
         self.has_errors = False
-        self.overflowed = False
+        self.overflow = 0  # sightings of features for which there was no room
+        self._full: set[str] = set()  # families of which there are as many as may be
         self.place: int | None = None  # the first of its errors' in the division of the budget, …
         self.held = 0  # … and how many there are
         self.newborn: list[Series] = []  # whose detectors have no places yet
@@ -82,7 +87,10 @@ class Group:
         """Whether there is room for one more value of a segment key, or it is there already."""
         if (subject, segment) in self.segments:
             return True
-        return sum(each == subject and key == segment[0] for each, (key, _) in self.segments) < settings.segments
+        return (
+            len(segment[1]) <= LONGEST
+            and sum(each == subject and key == segment[0] for each, (key, _) in self.segments) < settings.segments
+        )
 
     def forget(self, subjects: Sequence[str]) -> None:
         """Let the series of these subjects go."""
@@ -95,9 +103,13 @@ class Group:
 
     def admits(self, settings: SeriesSettings, family: str, name: str) -> bool:
         """Whether there is room for one more of a family, or it is there already."""
-        if f"{family}.{name}" in self.subjects or self.count(family) < settings.features:
+        if f"{family}.{name}" in self.subjects:
             return True
-        self.overflowed = True
+        if family not in self._full and len(name) <= LONGEST:
+            if self.count(family) < settings.features:
+                return True
+            self._full.add(family)
+        self.overflow += 1
         return False
 
     def series(self) -> Iterator[Series]:
@@ -126,7 +138,7 @@ class Group:
             "variant": self.variant,
             "born": self.born,
             "has_errors": self.has_errors,
-            "overflowed": self.overflowed,
+            "overflow": self.overflow,
             "places": [self.place, self.held],
             "waiting": [{f.name: getattr(feed, f.name) for f in fields(feed)} for feed in self.waiting],
             "series": [series.snapshot() for series in self.series()],
@@ -136,7 +148,7 @@ class Group:
     def restored(cls, tree: Any, settings: SeriesSettings) -> Group:
         """The group that snapshot gave; series that nothing watches any more are let go."""
         group = cls(tree["version"], tree["variant"], tree["born"])
-        group.has_errors, group.overflowed = tree["has_errors"], tree["overflowed"]
+        group.has_errors, group.overflow = tree["has_errors"], tree.get("overflow", 0)
         group.place, group.held = tree["places"]
         group.waiting = [Feed(**each) for each in tree["waiting"]]
         for each in tree["series"]:

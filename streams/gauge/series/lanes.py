@@ -97,7 +97,9 @@ def _listed(
         if settings.watched(subject) and group.admits(settings, family, name):
             kind: detectors.Kind = "categories" if column.texts[begin] >= 0 else "numeric"
             series = group.open(settings, subject, kind, born)
-            values = codes(column, rows.strings) if series.kind == "categories" else column.values
+            values = column.values
+            if series.kind == "categories":
+                values = codes(column, rows.strings, series.admit)
             made.append((series, replace(lane, values=values).finite()))
     return made + (_missing(group, bare, rows.failed[places] == 1, there) if family == "features" else [])
 

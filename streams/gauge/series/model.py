@@ -42,6 +42,8 @@ class ModelSeries:
         self._rows = 0  # rows of the model so far
         self._late: list[Finding] = []  # decided before rows, told at the next tick
         self._places = 0  # in the division of the budget, that have been given away
+        self._free: set[int] = set()  # those of them whose versions have been forgotten
+        self._gone = 0  # those of them that counted among the first known
         self._baselines: dict[str, Mapping[str, Any]] = {}
         self.worked = 0
         """What arming took at the last tick: values of references, for each detector."""
@@ -169,9 +171,25 @@ class ModelSeries:
     # Budget --------------------------------------------------------------------------------------------------------
 
     def _place(self, count: int) -> int:
-        """The first of so many new places in the division of the budget."""
+        """The first of so many places in a row in the division of the budget: those that are free again, or new."""
+        for place in sorted(self._free):
+            run = set(range(place, place + count))
+            if run <= self._free:
+                self._free -= run
+                return place
         self._places += count
         return self._places - count
+
+    def forget(self, version: str) -> None:
+        """A version has left: its series go, and their places in the division of the budget are free again."""
+        self._baselines.pop(version, None)
+        for key, group in list(self._groups.items()):
+            if group.version == version:
+                self._gone += self._first_known(group, self._settings.warm_up - 1)
+                held = range(group.place or 0, (group.place or 0) + group.held)
+                taken = (watch.place for series in group.series() for watch in series.watches)
+                self._free |= {*held, *(place for place in taken if place is not None)}
+                del self._groups[key]
 
     def _settle(self, groups: list[Group]) -> None:
         """Give places to the detectors that were born in these rows, in the order of their births."""
@@ -202,15 +220,19 @@ class ModelSeries:
             return 0.0, False
         earliest = self._settings.warm_up - 1  # row at which a reference can be complete
         last = min(row, earliest)
-        known = 0
-        for group in self._groups.values():
-            if group.born <= last:
-                known += group.held + sum(
-                    sum(each.place is not None for each in series.watches)
-                    for series in group.series()
-                    if series.born <= last and not _held(series)
-                )
+        known = self._gone + sum(self._first_known(group, last) for group in self._groups.values())
         return self._settings.budget * detectors.share(watch.place, max(known, 1)), row < earliest
+
+    @staticmethod
+    def _first_known(group: Group, last: int) -> int:
+        """The places of a group's detectors that were known by the row `last`."""
+        if group.born > last:
+            return 0
+        return group.held + sum(
+            sum(each.place is not None for each in series.watches)
+            for series in group.series()
+            if series.born <= last and not _held(series)
+        )
 
     def _feed_errors(self, group: Group, feed: Feed) -> list[Finding]:
         error = np.abs(feed.residual) if self._task == "regression" else feed.wrong
@@ -250,16 +272,12 @@ class ModelSeries:
                         found += series.rebaseline(-1, since)
         return found
 
-    @property
-    def overflows(self) -> tuple[str, ...]:
-        """The limits that were reached: versions, features, categories."""
-        each = list(self._groups.values())
-        reached = {
-            "versions": any(group.version == OTHER for group in each),
-            "features": any(group.overflowed for group in each),
-            "categories": any(series.overflowed for group in each for series in group.series()),
+    def overflow(self) -> dict[str, int]:
+        """What went beyond a limit so far, by the limit's name: sightings that were put elsewhere."""
+        return {
+            "features": sum(group.overflow for group in self._groups.values()),
+            "categories": sum(series.overflow for group in self._groups.values() for series in group.series()),
         }
-        return tuple(name for name, there in reached.items() if there)
 
     # State ---------------------------------------------------------------------------------------------------------
 
@@ -269,6 +287,8 @@ class ModelSeries:
             "task": self._task,
             "rows": self._rows,
             "places": self._places,
+            "free": sorted(self._free),
+            "gone": self._gone,
             "groups": [group.snapshot() for group in self._groups.values()],
             "baselines": {version: dict(profile) for version, profile in self._baselines.items()},
             "late": [finding_tree(each) for each in self._late],
@@ -277,6 +297,7 @@ class ModelSeries:
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
         self._task, self._rows, self._places = tree["task"], tree["rows"], tree["places"]
+        self._free, self._gone = set(tree.get("free", ())), tree.get("gone", 0)
         self._baselines = dict(tree["baselines"])
         self._late = [finding_of(each) for each in tree["late"]]
         for each in tree["groups"]:

@@ -10,6 +10,7 @@ import numpy as np
 
 import detectors
 from streams.alerts import Cause
+from streams.gauge.series.columns import code
 from streams.gauge.series.facts import Finding, MonitorChange
 from streams.gauge.series.history import History, Moments
 from streams.gauge.series.lane import Lane
@@ -20,6 +21,7 @@ from streams.gauge.series.watch import Watch
 from streams.records import Float64Array
 
 OTHER = "__other__"
+_OTHER_CODE = code(OTHER)
 Segment = tuple[str, str]
 """Key and value."""
 LONGEST = 10
@@ -61,7 +63,8 @@ class Series:
         self.watches = _watches(settings, subject, kind, version, variant, segment)
         self._since: int | None = None  # event time before which no value goes into the reference
         self._announced: dict[str, MonitorChange] = {}
-        self._distinct: int | None = None  # categories of the reference
+        self._categories: dict[float, None] = {}  # by their codes, in the order in which they came
+        self.overflow = 0  # sightings of categories for which there was no room
 
     def _new_warm_up(self) -> WarmUp:
         return WarmUp(self._settings.warm_up, self._settings.span, self.kind)
@@ -128,7 +131,6 @@ class Series:
             profiles = [watch.calibration.profile for watch in armed if watch.calibration is not None]
             self._level = next((level for level in map(level_of, profiles) if level is not None), None)
         self._samples.append(sample.held())
-        self._distinct = None
         base = begin if healthy is None else healthy
         if sample.origin != "self" or self._level is not None:
             values = sample.values
@@ -225,19 +227,22 @@ class Series:
     def rebaseline(self, row: int, since: int | None) -> list[Finding]:
         """Start a new reference with the next value (not before event time `since`). The findings that end the alerts
         that fire."""
-        self._since, self._distinct = since, None
+        self._since = since
         self._samples, self._level, self._warm_up, self._due = [], None, self._new_warm_up(), None
         ended = [watch.rebaseline() for watch in self.watches]
         return [Finding(row, drift) for drift in ended if drift is not None]
 
-    @property
-    def overflowed(self) -> bool:
-        """Whether the reference has more categories than the limit."""
-        if self.kind != "categories" or self.sample is None:
-            return False
-        if self._distinct is None:
-            self._distinct = len(np.unique(self.sample.values))
-        return self._distinct > self._settings.categories
+    def admit(self, categories: list[float]) -> list[float]:
+        """The next distinct categories, in the order in which they come: those beyond the limit are `__other__`."""
+        found = []
+        for category in categories:
+            if category in self._categories or len(self._categories) < self._settings.categories:
+                self._categories[category] = None
+                found.append(category)
+            else:
+                self.overflow += 1
+                found.append(_OTHER_CODE)
+        return found
 
     # State ---------------------------------------------------------------------------------------------------------
 
@@ -256,6 +261,8 @@ class Series:
             "warm_up": None if self._warm_up is None else self._warm_up.snapshot(),
             "due": None if self._due is None else [self._due[0], list(asdict(self._due[1]).values())],
             "watches": {watch.identity: watch.snapshot() for watch in self.watches},
+            "categories": np.array(list(self._categories), np.float64),
+            "overflow": self.overflow,
             "announced": {name: asdict(change) for name, change in self._announced.items()},
         }
 
@@ -266,6 +273,8 @@ class Series:
         self.history.restore(tree["history"])
         self._samples = [sample_of(each) for each in tree["samples"]]
         self._level = None if tree["level"] is None else Level(*tree["level"])
+        self._categories = dict.fromkeys(np.asarray(tree.get("categories", ()), np.float64).tolist())
+        self.overflow = tree.get("overflow", 0)
         self._warm_up = None
         if tree["warm_up"] is not None:
             self._warm_up = self._new_warm_up()

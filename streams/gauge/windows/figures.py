@@ -31,6 +31,10 @@ from streams.records import Float64Array, Int64Array
 
 ClassText = Callable[[int], str]
 
+OTHER = "__other__"
+MOST_CLASSES = 100
+"""Classes told one by one in an event, which must fit into a Kafka message; of more, those with the most weight."""
+
 _EVERYWHERE = [counter for counter in Counter if counter < Counter.LATE_PREDICTIONS]
 _EVER_ONLY = [counter for counter in Counter if counter >= Counter.LATE_PREDICTIONS]
 
@@ -107,10 +111,10 @@ def coverage_by_prediction(
         return {}
     pairs, weights = _table(merged)
     of = {(int(a), int(b)): float(w) for (a, b), w in zip(pairs, weights, strict=True) if a < 0}
+    given = sorted((b for a, b in of if a == PREDICTED_AS), key=lambda b: (-of[PREDICTED_AS, b], b))[:MOST_CLASSES]
     shares = {
         text(b): binary.ratio(of.get((OUTCOMES_AS, b), 0.0), predictions)
-        for (a, b), predictions in of.items()
-        if a == PREDICTED_AS
+        for b, predictions in ((b, of[PREDICTED_AS, b]) for b in given)
     }
     return dict(sorted(shares.items(), key=lambda each: by_class(each[0])))
 
@@ -138,5 +142,25 @@ def metrics(
         place = {code: i for i, code in enumerate(order)}
         actual = np.array([place[code] for code in pairs[:, 0].tolist()], np.int64)
         predicted = np.array([place[code] for code in pairs[:, 1].tolist()], np.int64)
-        return multiclass.values(merged.sums, [text(code) for code in order], actual, predicted, weights, level)
+        found = multiclass.values(merged.sums, [text(code) for code in order], actual, predicted, weights, level)
+        return _shortened(found) if len(order) > MOST_CLASSES else found
     return {}
+
+
+def _shortened(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The classes with the most weight one by one; the others are `__other__` together in the confusion matrix."""
+    told = found["confusion_matrix"]["value"]
+    labels, table = told["labels"], np.array(told["matrix"])
+    weight = table.sum(axis=0) + table.sum(axis=1)
+    ranked = [i for i in np.argsort(-weight, kind="stable").tolist() if labels[i] != OTHER]
+    kept = np.sort(ranked[: MOST_CLASSES - 1])
+    group = np.full(len(labels), len(kept))
+    group[kept] = np.arange(len(kept))
+    matrix = np.zeros((len(kept) + 1, len(kept) + 1))
+    np.add.at(matrix, (group[:, None], group[None, :]), table)
+    names = [labels[i] for i in kept]
+    per_class = {name: each for name, each in found["per_class"]["value"].items() if name in set(names)}
+    return found | {
+        "confusion_matrix": {"value": {"labels": [*names, OTHER], "matrix": matrix.tolist()}},
+        "per_class": {"value": per_class},
+    }

@@ -38,6 +38,8 @@ from streams.gauge.windows.store import (
     POSITIVES,
     PREDICTED_AS,
     PREDICTIONS,
+    REFUSED,
+    REFUSED_CLASSES,
     RING_AT,
     RING_COUNT,
     RING_ROOM,
@@ -108,7 +110,8 @@ def _new_window(store: Store, scope: int, kind: int, start: int) -> int:
 
 
 @numba.njit(**KERNEL)
-def _new_cell(store: Store, scope: int, start: int) -> int:
+def create_cell(store: Store, scope: int, start: int) -> int:
+    """A new cell's id; there must be room for it."""
     cell = store.counts[N_CELLS]
     store.counts[N_CELLS] += 1
     find_or_add(store.tables.cells, scope, start, cell)
@@ -142,7 +145,7 @@ def _new_scope(store: Store, plan: Plan, version: int, variant: int, key: int, s
     scopes[scope].pane_start = EVER
     scopes[scope].ever_cell = -1
     if plan.cumulative:
-        cell = _new_cell(store, scope, EVER)
+        cell = create_cell(store, scope, EVER)
         store.cell_windows[cell, 0] = _new_window(store, scope, len(plan.sizes), EVER)
         scopes[scope].ever_cell = cell
     for ring in range(len(plan.rolling)):
@@ -165,6 +168,15 @@ def _may_open(sizes: Int64Array, since: Int64Array, sealed: int, start: int) -> 
 
 
 @numba.njit(**KERNEL)
+def _refuses(counts: Int64Array, most: int, place: int, start: int) -> bool:
+    """Whether there is no room for a new pane of the whole model (place 0), or of a segment. A pane that was refused
+    stays so, and those beside it: what is taken back must have been put in."""
+    at = REFUSED if place == 0 else REFUSED + 2
+    room = 2 * most + counts[N_SCOPES] if place == 0 else most
+    return bool(counts[N_CELLS] >= room or counts[at] <= start <= counts[at + 1])
+
+
+@numba.njit(**KERNEL)
 def admit(store: Store, plan: Plan, rows: Any, names: Int32Array, i: int) -> None:
     """Make the scopes and panes that row i needs and does not find. There must be room for them."""
     row = rows[i]
@@ -182,9 +194,9 @@ def admit(store: Store, plan: Plan, rows: Any, names: Int32Array, i: int) -> Non
         start = row.timestamp - row.timestamp % plan.pane
         if find(store.tables.cells, scope, start) >= 0 or not _may_open(plan.sizes, plan.since, plan.sealed, start):
             continue
-        if place > 0 and store.counts[N_CELLS] >= plan.panes:
+        if _refuses(store.counts, plan.panes, place, start):
             continue
-        cell = _new_cell(store, scope, start)
+        cell = create_cell(store, scope, start)
         for t in range(len(plan.sizes)):
             begin = start - start % plan.sizes[t]
             if begin + plan.sizes[t] > plan.sealed and begin >= plan.since[t]:
@@ -205,6 +217,7 @@ def _class_of(
     if found < 0:
         new = counts[N_CLASSES]
         if new > limit:
+            counts[REFUSED_CLASSES] += 1
             return 0
         found = find_or_add(table, text, bits, new)
         counts[N_CLASSES] += 1
@@ -455,7 +468,10 @@ def _fold(
                     panes[place] = find(cell_table, scope, start)
             ids[place] = scope
             if scope < 0 or (not timeless and panes[place] < 0 and _may_open(window_sizes, since, sealed, start)):
-                if scope >= 0 and place > 0 and counts[N_CELLS] >= most_cells:
+                if scope >= 0 and _refuses(counts, most_cells, place, start):
+                    first = REFUSED if place == 0 else REFUSED + 2
+                    counts[first] = min(counts[first], start)
+                    counts[first + 1] = max(counts[first + 1], start)
                     refused += 1
                     continue
                 counts[WANTED] = 1

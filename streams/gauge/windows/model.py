@@ -21,9 +21,10 @@ from streams.gauge.windows.features import fold_features, inputs
 from streams.gauge.windows.gather import drop_scores, merge_cells, merge_ring, pane_cells, scores_of
 from streams.gauge.windows.kernel import BINARY, MULTICLASS, REGRESSION, ROW, UNDECIDED, Plan, admit, fold, needs
 from streams.gauge.windows.maturity import expected_coverage
-from streams.gauge.windows.names import OTHER, Names
+from streams.gauge.windows.names import LONGEST, OTHER, Names
 from streams.gauge.windows.settings import TaskType, WindowSettings
 from streams.gauge.windows.store import (
+    EVER,
     FREE_CHUNK,
     LONG,
     N_CLASSES,
@@ -32,9 +33,11 @@ from streams.gauge.windows.store import (
     OUTCOMES,
     OVERFLOW,
     PREDICTIONS,
+    REFUSED_CLASSES,
     STUCK_RING,
     WANTED,
     compact,
+    forget_refused,
     new_store,
     with_features,
     with_longer_ring,
@@ -42,6 +45,16 @@ from streams.gauge.windows.store import (
     without_pairs,
 )
 from streams.gauge.windows.tree import store_from, tree_of
+from streams.gauge.windows.versions import (
+    admit_variants,
+    by_first_row,
+    empty,
+    lasting_windows,
+    refurnish,
+    rename,
+    scopes_of,
+    settled,
+)
 from streams.gauge.windows.view import WindowState, WindowView
 from streams.outcomes import Kind, Rows
 from streams.records import Int32Array, Int64Array
@@ -51,6 +64,7 @@ _TASKS: dict[TaskType | None, int] = {
 }  # fmt: skip
 _STATES: tuple[WindowState, ...] = ("open", "closed", "final")
 _NEVER = -(2**62)  # a watermark before all time
+_DAY = 86_400_000
 
 
 class ModelWindows:
@@ -67,6 +81,8 @@ class ModelWindows:
         self._sealed = _NEVER
         self._revision_base = 0
         self._retired = 0  # the highest revision of windows that are configured no more
+        self._forgotten = 0  # the highest revision of windows of versions that have left
+        self._none_settled = False  # as of the last tick: no version may leave
 
     def _use(self, settings: WindowSettings, pane: int, since: Int64Array) -> None:
         """Keep the windows of these settings; of each tumbling size those that start at `since` or later. A pane may
@@ -76,6 +92,50 @@ class ModelWindows:
         self._since = since
         self._sizes = np.array(settings.tumbling, np.int64)
         self._kinds = len(settings.tumbling)  # the kind of cumulative windows; rolling ones come after it
+
+    # --- versions
+
+    def admit(self, rows: Rows) -> tuple[int, tuple[str, str] | None]:
+        """Let versions and variants beyond their limits be `__other__`, in place, in as many of the next rows as
+        returned. Those can be folded; then, where so returned, the first version must be replaced by the second."""
+        versions, beyond, taken = self._names.versions, [], len(rows)
+        change: tuple[str, str] | None = None
+        for code, first in by_first_row(rows.version):
+            name = rows.text(code)
+            if versions.has_room(name):
+                versions.code(name)
+                continue
+            leaving = None if self._none_settled or name is None or len(name) > LONGEST else self._settled()
+            if leaving is not None:  # what comes before may still be its own: that is folded first
+                taken, change = first, None if first else (leaving, str(name))
+                break
+            beyond.append(code)
+            versions.overflow += 1
+        rows.version = rename(rows.version, beyond, rows.strings)
+        if taken == len(rows):
+            admit_variants(rows, self._names.variants)
+        return taken, change
+
+    def _settled(self) -> str | None:
+        watermark = self._sealed + self._settings.horizon + self._settings.grace
+        found = settled(self._store, self._names, self._kinds, min(self._sealed, watermark - _DAY))
+        self._none_settled = found is None  # until time goes on: predictions only make it later
+        return found
+
+    def replace(self, old: str, new: str) -> None:
+        """Forget a version that `admit` has named, and let the other have its place."""
+        code = self._names.versions.replace(old, new)
+        scopes = scopes_of(self._store, code)
+        kept = [(columns, names, names[0] != code) for columns, names in self._waiting]
+        self._waiting = [(columns[mine], names[:, mine]) for columns, names, mine in kept if mine.any()]
+        lasting = lasting_windows(self._store, scopes)
+        self._forgotten = max(self._forgotten, int(self._store.windows["revision"][lasting].max(initial=0)))
+        for window in lasting.tolist():
+            self._bins.pop(window, None)
+        empty(self._store, scopes, self._forgotten)
+        self._compact()
+        if self._settings.cumulative:
+            self._store = refurnish(self._store, scopes, self._kinds)
 
     # --- folding
 
@@ -122,7 +182,11 @@ class ModelWindows:
         while at < len(columns):
             if self._store.counts[WANTED]:
                 self._store.counts[WANTED] = 0
+                known = int(self._store.counts[N_WINDOWS])
                 admit(self._store, plan, columns, names, at)
+                if self._forgotten:  # it may be a version that was here before
+                    made = self._store.windows[known : int(self._store.counts[N_WINDOWS])]
+                    made["revision"][made["start"] == EVER] = self._forgotten
                 at = fold(self._store, columns, names, at, plan, whole_cells)
                 continue
             store = with_room(self._store, each)
@@ -196,6 +260,8 @@ class ModelWindows:
         due, state = self._due(clock, watermark)
         if watermark is not None:
             self._sealed = max(self._sealed, watermark - self._settings.horizon - self._settings.grace)
+        self._none_settled = False
+        forget_refused(self._store.counts, self._sealed - max(self._settings.tumbling, default=0))
         places = np.flatnonzero(due)
         windows = self._store.windows
         order = np.lexsort(
@@ -364,7 +430,9 @@ class ModelWindows:
 
     def overflow(self) -> dict[str, int]:
         """What went beyond a limit so far, by the limit's name: sightings (rows) that were put elsewhere."""
-        return {**self._names.overflow(), "open_windows": int(self._store.counts[OVERFLOW])}
+        found = self._names.overflow()
+        found["classes"] += int(self._store.counts[REFUSED_CLASSES])
+        return {**found, "open_windows": int(self._store.counts[OVERFLOW])}
 
     # --- state
 
@@ -377,6 +445,7 @@ class ModelWindows:
             "sealed": self._sealed,
             "revision_base": self._revision_base,
             "retired": self._retired,
+            "forgotten": self._forgotten,
             "pane": self._pane,
             "since": self._since.copy(),
             "names": self._names.snapshot(),
@@ -393,11 +462,12 @@ class ModelWindows:
         settings = self._settings
         self._sealed = tree["sealed"]
         self._revision_base, self._retired = tree["revision_base"], tree.get("retired", 0)
+        self._forgotten = tree.get("forgotten", 0)
         tumbling, rolling, cumulative, *other = tree["shape"]
         if other != self._shape()[3:] or (settings.cumulative and not cumulative):
             last = int(tree["store"]["windows"]["revision"].max(initial=0))
-            self._revision_base += max(last, self._retired)
-            self._retired = 0
+            self._revision_base += max(last, self._retired, self._forgotten)
+            self._retired = self._forgotten = 0
             self.task = settings.task or tree["task"]  # what was decided stays decided
             return
         before = replace(settings, tumbling=tuple(tumbling), rolling=tuple(rolling), cumulative=cumulative)

@@ -1,7 +1,7 @@
 """A model's own codes for versions, variants, texts, segments and features, admitted in log order up to the limits.
 
 Strings of a message are codes into the message's own table; here they become codes that last. What comes after a
-limit is reached becomes `__other__`.
+limit is reached becomes `__other__`, and so does a name that is too long to be told in an event.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from streams.records import Float64Array, Int32Array, Int64Array
 OTHER = "__other__"
 VARIANTS = 20
 """Variants of a model; the contract names three."""
+LONGEST = 1_000
+"""Characters of a name: hundreds of them must fit into an event."""
 
 
 class Admitted:
@@ -45,11 +47,23 @@ class Admitted:
         if found is not None:
             return found
         # None (the field was absent) and __other__ do not count against the limit.
-        special = (None in self._codes) + (OTHER in self._codes)
-        if name is None or name == OTHER or len(self.names) - special < self.limit:
+        if self.has_room(name):
             return self._add(name)
         self.overflow += 1
         return self.code(OTHER)
+
+    def has_room(self, name: str | None) -> bool:
+        """Whether the name has a code, or would be given one."""
+        if name in self._codes or name is None or name == OTHER:
+            return True
+        special = (None in self._codes) + (OTHER in self._codes)
+        return len(name) <= LONGEST and len(self.names) - special < self.limit
+
+    def replace(self, old: str, new: str) -> int:
+        """Give the code of `old` to `new`, and say which it is."""
+        code = self._codes[new] = self._codes.pop(old)
+        self.names[code] = new
+        return code
 
 
 @numba.njit(cache=True)
@@ -170,6 +184,8 @@ class Names:
         """Sightings of names beyond a limit, by the limit's name."""
         return {
             "versions": self.versions.overflow,
+            "variants": self.variants.overflow,
+            "classes": self.texts.overflow,
             "segments_per_key": sum(each.overflow for each in self.segments),
             "features": self.features.overflow,
         }

@@ -16,7 +16,7 @@ class WindowSettings:
     """All durations in milliseconds; `rolling` in outcomes. `task` None: not decided yet.
 
     `categories` bounds the classes of a model. `open_windows` bounds its panes: beyond it, segments' panes are not
-    opened any more, the whole model's always are.
+    opened any more, and beyond twice as many neither are the whole model's.
     """
 
     task: TaskType | None = None

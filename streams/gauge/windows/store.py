@@ -40,8 +40,9 @@ PREDICTIONS, OUTCOMES, UNLABELLED, ERRORS, POSITIVES, CLASSED, OUT_POSITIVES, OU
 
 # places of Store.counts
 N_SCOPES, N_CELLS, N_WINDOWS, N_PAIRS, N_CHUNKS, N_RINGS, N_BLOCKS, N_CLASSES, FREE_CHUNK, LONG, OVERFLOW = range(11)
-STUCK_SCOPE, STUCK_RING, WANTED = 11, 12, 13
-COUNTS = 14
+STUCK_SCOPE, STUCK_RING, WANTED, REFUSED_CLASSES = 11, 12, 13, 14
+REFUSED = 15  # of panes: the first and the last start, of the whole model's; then of segments'. first > last: none
+COUNTS = 19
 
 # last axis of Store.scope_rings: where the ring begins, its places, outcomes ever put in, its window
 RING_AT, RING_ROOM, RING_COUNT, RING_WINDOW = range(4)
@@ -155,11 +156,19 @@ ARRAYS = {name: (name,) for name in USED} | {
 """The arrays of each group."""
 
 
+def forget_refused(counts: Int64Array, sealed: int) -> None:
+    """Forget which panes were refused, where the windows of all of them are final: those that begin before `sealed`."""
+    for at in (REFUSED, REFUSED + 2):
+        if counts[at + 1] < sealed:
+            counts[at : at + 2] = -EVER, EVER
+
+
 def new_store(tumbling: int, rolling: int) -> Store:
     """Empty, for so many tumbling and rolling sizes. Class 0 stands for all classes beyond the limit."""
     counts = np.zeros(COUNTS, np.int64)
     counts[FREE_CHUNK] = -1
     counts[N_CLASSES] = 1
+    forget_refused(counts, -EVER)
     classes = np.zeros(16, CLASS)
     classes[0] = (np.nan, -1)
     tables = Tables(*(table_of(np.empty((0, 2), np.int64), 16) for _ in Tables._fields))

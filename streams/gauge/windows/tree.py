@@ -45,6 +45,7 @@ def _sparse(array: Any) -> list[Any]:
 def store_from(tree: dict[str, Any], tumbling: int, rolling: int) -> Store:
     """The store that tree_of was given."""
     store = with_features(new_store(tumbling, rolling), tree["block_ints"].shape[1])
+    blank = store.counts.copy()
     store.counts[:] = 0
     store = with_room(store, {name: int(tree["counts"][place]) for name, place in USED.items()})
     for name, place in USED.items():
@@ -64,5 +65,6 @@ def store_from(tree: dict[str, Any], tumbling: int, rolling: int) -> Store:
                     array[field][:used, : stored.shape[1]] = stored
                 else:
                     array[field][:used] = stored
-    store.counts[:] = tree["counts"]
+    store.counts[:] = blank  # earlier states have fewer
+    store.counts[: len(tree["counts"])] = tree["counts"]
     return with_tables(store)
