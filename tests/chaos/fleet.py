@@ -30,9 +30,8 @@ class Fleet:
         self._workers: dict[str, Service] = {}
         self._orders: dict[str, Path] = {}
         self._ordered = 0
-        self._contested: set[str] = set()
         self._started: list[tuple[str, Service]] = []
-        self.started = self.retired = self.hung = 0
+        self.started = self.retired = self.hung = self.fenced = 0
 
     def __enter__(self) -> Fleet:
         return self
@@ -60,7 +59,6 @@ class Fleet:
         self._started.append((slot, service))
         self._workers[slot] = service
         self._orders[slot] = order
-        self._contested.discard(slot)
         self.started += 1
         return service
 
@@ -81,10 +79,6 @@ class Fleet:
         wait_until(standing, _START, f"{deed.slot} stands at {deed.place}")
         return service
 
-    def contest(self, slot: str) -> None:
-        """Two of one name run: whichever the group turns down may end as fenced, and is started again."""
-        self._contested.add(slot)
-
     def retire(self, slot: str) -> None:
         """SIGTERM, if it runs: it must finish what it has in hand and leave in order."""
         service = self._workers.pop(slot, None)
@@ -100,14 +94,13 @@ class Fleet:
 
     def check(self) -> None:
         """All that run under a name must live. Two endings are in order, and answered as an orchestrator would, by a
-        new start: of a name that is contested, as fenced; and by the watchdog, since a call of librdkafka may hang for
-        more than its time-out when its broker dies."""
+        new start: as fenced, where two of one name run, and where a starved member's own second attempt to join
+        overtakes its first; and by the watchdog, since a call of librdkafka may hang for longer than its time-out when
+        its broker dies."""
         for slot, service in list(self._workers.items()):
-            if service.ended == Exit.FENCED and slot in self._contested:
-                self.start(slot)
-                continue
-            if service.ended == Exit.BUG and _HUNG in service.log():
-                self.hung += 1
+            if service.ended == Exit.FENCED or hung(service):
+                self.fenced += service.ended == Exit.FENCED
+                self.hung += hung(service)
                 self.start(slot)
                 continue
             assert service.ended is None, f"{slot} ended with code {service.ended}"
@@ -120,3 +113,8 @@ class Fleet:
             return all(service.get("/readyz") is not None for service in self._workers.values())
 
         wait_until(ready, _START, "every worker is ready")
+
+
+def hung(service: Service) -> bool:
+    """Whether its watchdog has ended it."""
+    return service.ended == Exit.BUG and _HUNG in service.log()

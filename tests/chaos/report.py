@@ -25,7 +25,8 @@ def text(survived: Survived) -> str:
     lines.append(
         f"{len(survived.done)} deaths in {survived.seconds:.0f} s, {seen} of them with the transaction seen open on "
         f"its broker; {survived.workers_started} workers added, {survived.workers_retired} removed in order, "
-        f"{survived.workers_hung} ended by their watchdog; "
+        f"{survived.workers_hung} ended by their watchdog and "
+        f"{survived.workers_fenced} as fenced beside those asked for; "
         f"{survived.records:,} records; 0 wrong"
     )
     lines.append(survived.verdict.text())
@@ -45,6 +46,7 @@ def as_json(survived: Survived) -> str:
             "workers_started": survived.workers_started,
             "workers_retired": survived.workers_retired,
             "workers_hung": survived.workers_hung,
+            "workers_fenced": survived.workers_fenced,
             "seconds": round(survived.seconds, 1),
             "wrong": 0,
         }

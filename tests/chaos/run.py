@@ -52,6 +52,7 @@ class Survived:
     workers_started: int
     workers_retired: int
     workers_hung: int
+    workers_fenced: int
     seconds: float
     verdict: Verdict
 
@@ -106,7 +107,9 @@ def survive(
                 fleet.retire(slot)
         finally:
             flow.stop()
-        return Survived(done, len(log), fleet.started, fleet.retired, fleet.hung, time.monotonic() - began, verdict)
+        return Survived(
+            done, len(log), fleet.started, fleet.retired, fleet.hung, fleet.fenced, time.monotonic() - began, verdict
+        )
 
 
 def _come_and_go(fleet: Fleet, number: int) -> None:
