@@ -104,7 +104,11 @@ def restore(data: bytes) -> Detector:
     name, params, state = decode(data)
     try:
         detector = build(name, **params)
+        detector.load(state)
     except ParameterError as problem:
         raise SnapshotError(f"a snapshot with parameters that cannot be: {problem}") from problem
-    detector.load(state)
+    except SnapshotError:
+        raise
+    except (AttributeError, IndexError, KeyError, MemoryError, OverflowError, TypeError, ValueError) as problem:
+        raise SnapshotError(f"a snapshot that does not hold together: {problem!r}") from problem
     return detector

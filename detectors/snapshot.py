@@ -52,7 +52,7 @@ def decode(data: bytes) -> tuple[str, dict[str, Any], dict[str, npt.NDArray[Any]
         raise SnapshotError("the checksum does not fit: the snapshot is damaged")
     try:
         return _body(body)
-    except (KeyError, TypeError, ValueError, struct.error) as problem:
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError, struct.error) as problem:
         raise SnapshotError(f"not a readable snapshot: {problem}") from problem
 
 

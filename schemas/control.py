@@ -5,14 +5,16 @@ The key is `kind/name`; in a name of several parts (a model and its version) a s
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.inputs import InputError, InputEvent, Text, Timestamp, read_json
+from schemas.inputs import MAX_NUMBER, InputError, InputEvent, Text, Timestamp, read_json
 
 MATCHABLE = (
     "alert_id", "episode_id", "group_id", "kind", "model", "rule", "severity", "subject", "variant", "version",
@@ -58,10 +60,61 @@ class Acknowledgement(ControlEvent):
     """What they say."""
 
 
+MOST_COUNTED = 1_000_000
+"""What the counts of a baseline may come to: more says nothing more of a distribution, and costs memory."""
+
+
+def _profile(profile: dict[str, Any]) -> dict[str, Any]:
+    """A profile whose every subject can be a reference: the gauge meets it again at each replay, so it must not
+    stumble over it then."""
+    for subject, body in profile.items():
+        if not isinstance(body, dict):
+            raise PydanticCustomError("invalid_type", "must map each subject to its values or counts")
+        values, counts, rate, lag_one = (body.get(name) for name in ("values", "counts", "rate", "lag_one"))
+        whole = isinstance(counts, dict) and all(type(n) is int and n >= 0 for n in counts.values())
+        if not (counts is None or whole):
+            raise PydanticCustomError("invalid_type", "must have counts as {category: whole number}")
+        if counts and not 1 <= sum(counts.values()) <= MOST_COUNTED:
+            raise PydanticCustomError("out_of_range", "must have counts of one to a million in all")
+        if not (
+            values is None or (isinstance(values, list) and all(each is None or _sensible(each) for each in values))
+        ):
+            raise PydanticCustomError("invalid_type", "must have values as a list of numbers")
+        if "rate" in body and not _within(rate, _SLOWEST, _FASTEST):
+            raise PydanticCustomError("out_of_range", "must have a rate in values a second")
+        if lag_one is not None and not _within(lag_one, -1, 1):
+            raise PydanticCustomError("out_of_range", "must have a lag_one between -1 and 1")
+        if not _unicode([subject, *(counts or ())]):
+            raise PydanticCustomError("invalid_utf8", "must be text without lone surrogates")
+    return profile
+
+
+_SLOWEST, _FASTEST = 1e-9, 1e9
+
+
+def _sensible(value: Any) -> bool:
+    """Whether it is a number that can be reckoned with; NaN and Infinity count as missing, as in events."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return not math.isfinite(value) or abs(value) <= MAX_NUMBER
+
+
+def _within(value: Any, least: float, most: float) -> bool:
+    return _sensible(value) and least <= value <= most
+
+
+def _unicode(texts: Iterable[str]) -> bool:
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Baseline(ControlEvent):
     """`baseline/<model>/<version>`: what a version's series are compared with."""
 
-    profile: dict[str, Any]
+    profile: Annotated[dict[str, Any], AfterValidator(_profile)]
     """The profile, as `streamgauge baseline build` writes it."""
 
 

@@ -9,7 +9,8 @@ librdkafka's names. Lists and mappings are written as in YAML: [a, b].
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,29 @@ class ConfigError(ValueError):
     """The configuration is wrong. Its text is one sentence: file, line, key, and what is allowed."""
 
 
+_DEEPEST = 50
+"""Levels of a file. PyYAML's time grows with the square of the depth, and its stack with the depth."""
+_MOST_NODES = 100_000
+"""Places in a file, aliases followed: a few lines of aliases of aliases are billions."""
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own way of being told)
+    _depth = 0
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        if self.flow_level >= _DEEPEST:
+            raise yaml.scanner.ScannerError(None, None, f"it is nested deeper than {_DEEPEST} levels", self.get_mark())
+        super().fetch_flow_collection_start(token)
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, f"it is nested deeper than {_DEEPEST} levels", mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 for _tag, _pattern, _first in [
@@ -44,16 +66,23 @@ for _tag, _pattern, _first in [
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
-def _int(loader: _Loader, node: yaml.ScalarNode) -> int:
-    return int(loader.construct_scalar(node))
+_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("str", "bool", "null", "int", "float", "merge", "map", "seq")
+)
+_NUMBERS: dict[str, Callable[[str], int | float]] = {"int": int, "float": float}
 
 
-def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
-    return float(loader.construct_scalar(node))
+def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float:
+    try:
+        return _NUMBERS[node.tag.rpartition(":")[2]](loader.construct_scalar(node))
+    except ValueError:  # !!int x; and Python reads no integer of more than 4,300 digits
+        raise yaml.constructor.ConstructorError(
+            None, None, "a number that is none, or too long", node.start_mark
+        ) from None
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _int)
-_Loader.add_constructor("tag:yaml.org,2002:float", _float)
+for _tag in _NUMBERS:
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _number)
 
 
 def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -76,22 +105,27 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         raise ConfigError(f"{path}: cannot be read: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
         raise ConfigError(f"{path}: is not UTF-8 text") from problem
-    loader = _Loader(text)
+    loader: _Loader | None = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         lines: dict[KeyPath, int] = {}
         if node is not None:
-            _mark(node, (), lines, path, ())
+            _mark(node, (), lines, path, (), count(1))
         data = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         where = f"{path}, line {mark.line + 1}" if mark else str(path)
         said = _QUOTED.sub("…", problem.problem or problem.context or "")
         raise ConfigError(f"{where}: is not YAML: {said}") from None  # PyYAML's own text quotes the line
-    except yaml.YAMLError as problem:
+    except yaml.reader.ReaderError as problem:
+        line = text.count("\n", 0, problem.position) + 1
+        raise ConfigError(f"{path}, line {line}: is not YAML: a control character") from None
+    except (yaml.YAMLError, KeyError) as problem:  # !!bool x is a KeyError
         raise ConfigError(f"{path}: is not YAML: {problem}") from problem
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     if data is None:
         return {}, lines
     if not isinstance(data, dict):
@@ -99,11 +133,23 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     return data, lines
 
 
-def _mark(node: yaml.Node, at: KeyPath, lines: dict[KeyPath, int], path: Path, inside: tuple[yaml.Node, ...]) -> None:
-    """Notes the line of every key; refuses a key given twice, and an anchor that holds itself."""
+def _mark(
+    node: yaml.Node,
+    at: KeyPath,
+    lines: dict[KeyPath, int],
+    path: Path,
+    inside: tuple[yaml.Node, ...],
+    nodes: Iterator[int],
+) -> None:
+    """Notes the line of every key; refuses a key given twice, an anchor that holds itself, a tag that is not JSON's,
+    and aliases of aliases that would never end."""
     lines.setdefault(at, node.start_mark.line + 1)
     if node in inside:
         raise ConfigError(f"{path}, line {node.start_mark.line + 1}: an anchor must not hold itself")
+    if node.tag not in _TAGS:
+        raise ConfigError(f"{path}, line {node.start_mark.line + 1}: tags have no meaning here")
+    if next(nodes) > _MOST_NODES:
+        raise ConfigError(f"{path}: its aliases stand for more than {_MOST_NODES:,} values")
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
@@ -115,10 +161,10 @@ def _mark(node: yaml.Node, at: KeyPath, lines: dict[KeyPath, int], path: Path, i
             if key.tag not in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}:
                 key.tag = "tag:yaml.org,2002:str"  # a model may be called 1 or true
             lines[*at, key.value] = key.start_mark.line + 1
-            _mark(value, (*at, key.value), lines, path, (*inside, node))
+            _mark(value, (*at, key.value), lines, path, (*inside, node), nodes)
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
-            _mark(value, (*at, i), lines, path, (*inside, node))
+            _mark(value, (*at, i), lines, path, (*inside, node), nodes)
 
 
 def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> dict[KeyPath, str]:
@@ -127,6 +173,8 @@ def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> dict[KeyPath, 
     for name in sorted(environ):
         if not name.startswith(PREFIX):
             continue
+        if not _is_unicode(name + environ[name]):
+            raise ConfigError(f"environment variable {name!a}: is not UTF-8 text")
         parts = [part.lower() for part in name[len(PREFIX) :].split("__")]
         # Kubernetes sets variables such as STREAMGAUGE_SERVICE_HOST for a service of our name: not ours.
         if len(parts) == 1 and parts[0] not in Config.model_fields:
@@ -148,12 +196,21 @@ def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> dict[KeyPath, 
     return variables
 
 
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written out: bytes of the environment that are not UTF-8 come as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _scalar(name: str, text: str) -> Any:
     if text.lstrip()[:1] not in {"[", "{"}:
         return None if text in {"null", "~"} else text
     try:
         return yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError):
         raise ConfigError(f"environment variable {name}: is not YAML, though it begins like a list or a map") from None
 
 

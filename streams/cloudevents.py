@@ -10,10 +10,14 @@ from streams.records import Headers
 EventType = Literal["metric", "alert", "dead_letter", "monitor"]
 
 
+_FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999  # years 1 to 9999
+
+
 def rfc3339(milliseconds: int) -> str:
-    """Epoch milliseconds as RFC 3339 in UTC, with milliseconds."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    """Epoch milliseconds as RFC 3339 in UTC, with milliseconds; beyond what it can write, the first or last it can."""
+    # Kafka takes any timestamp, and with it an event's may be anywhere: what is said of it must not stop anyone.
+    seconds, rest = divmod(min(max(milliseconds, _FIRST), _LAST), 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03d}Z"
 
 
 def headers(event: EventType, event_id: str, application_id: str, subject: str | None, clock: int) -> Headers:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -282,12 +283,15 @@ def decode(data: bytes, table: dict[str, int] | None = None) -> Message:
         metadata = reader.schema.metadata or {}
         version = int(metadata[b"streamgauge.format"])
         join_task, commit = int(metadata[b"streamgauge.join_task"]), int(metadata[b"streamgauge.commit"])
+        if not (0 <= join_task < 2**31 and 0 <= commit < 2**63):
+            raise FormatError("a join task or a commit that there cannot be")
         if version > FORMAT:
             raise FormatError(f"the outcomes topic holds format {version}; this version reads up to {FORMAT}")
         batch = reader.read_next_batch()
         rows = _rows(batch, int(metadata[b"streamgauge.rows"]), {} if table is None else table)
         return Message(rows, join_task, commit)
-    except (pa.ArrowException, OSError, IndexError, KeyError, ValueError, StopIteration) as problem:
+    except (pa.ArrowException, AttributeError, LookupError, OSError, OverflowError, TypeError, ValueError,
+            StopIteration) as problem:  # fmt: skip
         if isinstance(problem, FormatError):
             raise
         raise FormatError(f"not a message of an outcomes topic: {problem}") from problem
@@ -321,6 +325,8 @@ def _together(parts: list[Message], table: dict[str, int]) -> tuple[Rows, Int64A
 
 def _rows(batch: pa.RecordBatch, n: int, place: dict[str, int]) -> Rows:
     def codes(column: pa.DictionaryArray) -> Int32Array:
+        if column.type.value_type != pa.string() or column.dictionary.null_count:
+            raise FormatError("a column of codes that is none")
         names = column.dictionary.to_pylist()
         local = np.full(len(names) + 1, NONE, np.int32)
         for i, name in enumerate(names):
@@ -331,19 +337,31 @@ def _rows(batch: pa.RecordBatch, n: int, place: dict[str, int]) -> Rows:
         return found
 
     def listed(column: pa.ListArray) -> Listed:
-        entries = column.values
+        entries, offsets = column.values, column.offsets.to_numpy()
+        if column.null_count or entries.null_count or offsets[0] != 0 or offsets[-1] != len(entries):
+            raise FormatError("a list column that is none")
         return Listed(
-            column.offsets.to_numpy(), codes(entries.field(0)), entries.field(1).to_numpy(), codes(entries.field(2))
+            offsets, codes(entries.field(0)), numbers(entries.field(1), pa.float64()), codes(entries.field(2))
         )
 
+    def numbers(column: pa.Array, kind: pa.DataType) -> npt.NDArray[Any]:
+        if column.type != kind or column.null_count:
+            raise FormatError(f"a column of numbers that is none: {column.type}")
+        found: npt.NDArray[Any] = column.to_numpy()
+        return found
+
+    batch.validate(full=True)  # Arrow takes lengths, offsets and indices as they are written; numpy would follow them
     present = dict(zip(batch.schema.names, batch.columns, strict=True))
     if n != batch.num_rows and (present or not 0 <= n <= _MOST_ROWS):
         raise FormatError("the number of rows is not that of the columns")
     segment_keys = tuple(name.removeprefix("segment.") for name in present if name.startswith("segment."))
     rows = Rows.blank(n, [], segment_keys)
-    for name in (*_UINT8, *_INT64, *_FLOAT64):
-        if name in present:
-            setattr(rows, name, present[name].to_numpy())
+    for names, kind in ((_UINT8, pa.uint8()), (_INT64, pa.int64()), (_FLOAT64, pa.float64())):
+        for name in names:
+            if name in present:
+                setattr(rows, name, numbers(present[name], kind))
+    if n and (int(rows.kind.max()) >= len(Kind) or int(rows.counter.max()) >= len(Counter)):
+        raise FormatError("a row or a counter of a kind that there is not")
     for name in _CODES:
         if name in present:
             setattr(rows, name, codes(present[name]))
@@ -354,7 +372,7 @@ def _rows(batch: pa.RecordBatch, n: int, place: dict[str, int]) -> Rows:
             setattr(rows, name, listed(present[name]))
     rows.strings = list(place)
     if "payload" in present:
-        rows.payloads = {row: data for row, data in enumerate(present["payload"].to_pylist()) if data}
+        rows.payloads = _payloads(present["payload"], rows.kind)
     return rows
 
 
@@ -383,6 +401,30 @@ class Control:
     key: str
     value: bytes | None
     offset: int
+
+
+_TICKS = msgspec.json.Decoder(Tick)
+_CONTROLS = msgspec.json.Decoder(Control)
+_FURTHEST = 2**53
+
+
+def _payloads(column: pa.Array, kinds: UInt8Array) -> dict[int, bytes]:
+    """The payloads by row. Raises FormatError where one is not what its row is: it would stop every replay."""
+    if column.type != pa.binary():
+        raise FormatError("a column of payloads that is none")
+    payloads = {row: data for row, data in enumerate(column.to_pylist()) if data}
+    for row, data in payloads.items():
+        try:
+            if kinds[row] == Kind.CONTROL:
+                _CONTROLS.decode(data)
+                continue
+            tick = _TICKS.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
+            raise FormatError(f"a payload that is not that of its row: {problem}") from problem
+        times = (tick.clock, tick.watermark or 0)
+        if kinds[row] != Kind.TICK or not 0 <= tick.join_task < tick.join_tasks or max(map(abs, times)) > _FURTHEST:
+            raise FormatError("a tick that there cannot be")
+    return payloads
 
 
 def concatenate(parts: Sequence[Rows]) -> Rows:

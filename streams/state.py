@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
 from streams.records import Unreadable
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Time = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+"""Numbers and times of a state: beyond, sums of them would not fit kernels."""
 _HEAD = struct.Struct(">4sHI")
 _ARRAY = 1
 _DTYPES = frozenset({"<i8", "<i4", "<i2", "|i1", "|u1", "<u2", "<u4", "<u8", "<f8", "<f4", "|b1"})
@@ -54,6 +57,15 @@ def pack(magic: bytes, version: int, tree: object) -> bytes:
     """The tree (dicts, lists, text, numbers, bytes, None, numpy arrays) as bytes. `magic` is 4 bytes."""
     body = _ENCODER.encode(tree)
     return _HEAD.pack(magic, version, zlib.crc32(body)) + body
+
+
+def shaped(kind: Any, tree: Any) -> Any:
+    """The tree, where it has the shape of a type; the bytes of another version may hold something else. Raises
+    StateError."""
+    try:
+        return msgspec.convert(tree, kind)
+    except msgspec.ValidationError as problem:
+        raise StateError(f"not the state it should be: {problem}") from problem
 
 
 def unpack(magic: bytes, version: int, data: bytes) -> Any:

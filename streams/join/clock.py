@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from streams.records import Moment, TopicPartition
+from streams.state import Count, Time, shaped
 
 TICK_EVERY = 1_000
 LONGEST_STEP = 5_000
 BEGINNING = -(2**62)
 """Stands for "no watermark yet" in kernels: nothing is earlier."""
+
+
+_Source = tuple[str, Count, Time | None, bool, Time | None, Count | None]
+_Ticked = tuple[Time | None, Time | None, list[tuple[str, Count]]]
 
 
 @dataclass(slots=True)
@@ -103,9 +108,10 @@ class EventTime:
 
     def restore(self, tree: list[Any]) -> None:
         """Take back what snapshot gave; partitions that are not ours are left out."""
-        self.watermark = tree[0]
-        self._shown = tree[2] if len(tree) > 2 else tree[0]
-        for topic, partition, *rest in tree[1]:
+        self.watermark, sources, *shown = tree
+        self._shown = shown[0] if shown else self.watermark
+        shaped(list[Time | None], [self.watermark, self._shown])
+        for topic, partition, *rest in shaped(list[_Source], sources):
             source = TopicPartition(topic, partition)
             if source in self.sources:
                 self.sources[source] = SourceClock(source, *rest)
@@ -140,5 +146,5 @@ class Ticker:
 
     def restore(self, tree: list[Any]) -> None:
         """Take back what snapshot gave."""
-        self.clock, self._ticked_at = tree[0], tree[1]
-        self._seen_end = frozenset(TopicPartition(*each) for each in tree[2])
+        self.clock, self._ticked_at, seen = shaped(_Ticked, tree)
+        self._seen_end = frozenset(TopicPartition(*each) for each in seen)

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from streams.join.intact import Head, demand, look_at
 from streams.join.keys import gather_packed
 from streams.join.layout import NewLabels, NewPredictions, Records
 from streams.join.profiles import Profiles
 from streams.join.words import recoded, texts_of
 from streams.records import Int32Array, Int64Array, UInt8Array
-from streams.state import StateError, pack, unpack
+from streams.state import StateError, pack, shaped, unpack
 
 MAGIC = b"SGJJ"
 VERSION = 1
@@ -162,6 +163,7 @@ def _unbundle(bundle: list[Any] | None, kinds: _Kinds) -> dict[str, Any]:
     at = 0
     for (name, dtype), length in zip(kinds, lengths, strict=True):
         size = length * np.dtype(dtype).itemsize
+        demand(0 <= at <= at + size <= len(data))
         column = data[at : at + size].view(dtype)
         columns[name] = column.astype(np.int64) if name.endswith("ends") else column
         at += size + -size % 8
@@ -226,13 +228,15 @@ def read_block(data: bytes, profiles: Profiles) -> Block:
     """Raises StateError where the block is not ours, damaged or newer."""
     tree = unpack(MAGIC, VERSION, data)
     try:
+        shaped(Head, tree)
         return _block(tree, profiles)
-    except (KeyError, IndexError, TypeError, ValueError) as problem:
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as problem:
         raise StateError(f"a journal block that does not hold together: {problem!r}") from problem
 
 
 def _block(tree: dict[str, Any], profiles: Profiles) -> Block:
     sections = {name: _unbundle(tree[name], kinds) for name, kinds in _SECTIONS.items()}
+    look_at(sections, len(tree["strings"]), len(tree["segment_keys"]))
     codes = np.array([*map(profiles.strings.code, tree["strings"]), -1], np.int32)
     holds, ours = sections["profiles"]["holds"], _profiles_of(tree, sections["profiles"]["matrix"], codes, profiles)
     new, labels, changed = sections["predictions"], sections["labels"], sections["changed"]

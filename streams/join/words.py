@@ -6,6 +6,7 @@ Two classes are the same when their words are: -0.0 is written as 0.0, and NaN n
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from streams.decode import Strings
 from streams.records import Float64Array, Int32Array, Int64Array
@@ -41,9 +42,15 @@ def numbers_of(words: Int64Array) -> Float64Array:
     return np.where(words >= _TAG, np.nan, words.view(np.float64))
 
 
+def is_text(words: Int64Array) -> npt.NDArray[np.bool_]:
+    """Whether each word is the code of a text."""
+    texts: npt.NDArray[np.bool_] = (words >> 48) == (_TAG >> 48)
+    return texts
+
+
 def texts_of(words: Int64Array) -> Int32Array:
     """The codes; -1 where the word is no text."""
-    return np.where((words >> 48) == (_TAG >> 48), words & _MASK, -1).astype(np.int32)
+    return np.where(is_text(words), words & _MASK, -1).astype(np.int32)
 
 
 def recoded(words: Int64Array, codes: Int32Array) -> Int64Array:

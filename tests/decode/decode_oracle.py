@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,42 +82,55 @@ def label_row(event: LabelEvent) -> Row:
 def prediction_rows(columns: PredictionColumns, strings: Strings) -> list[Row]:
     """The columns, row by row."""
     ids = columns.prediction_id or columns.label_key
+    plain = zip(
+        columns.place.tolist(), columns.timestamp.tolist(), columns.model.tolist(), columns.version.tolist(),
+        columns.variant.tolist(), columns.prediction.tolist(), columns.prediction_text.tolist(), columns.score.tolist(),
+        columns.weight.tolist(), columns.latency.tolist(), columns.failed.tolist(), columns.segments[0].tolist(),
+        strict=True,
+    )  # fmt: skip
+    maps = [_listed(each, strings) for each in (columns.scores, columns.features, columns.attributions)]
     return [
         {
-            "place": int(columns.place[i]),
-            "timestamp": int(columns.timestamp[i]),
+            "place": place,
+            "timestamp": timestamp,
             "label_key": columns.label_key.at(i).decode(),
             "prediction_id": ids.at(i).decode(),
-            "model": _text(columns.model[i], strings),
-            "version": _text(columns.version[i], strings),
-            "variant": _text(columns.variant[i], strings),
-            "class": _class(columns.prediction[i], columns.prediction_text[i], strings),
-            "score": _number(columns.score[i]),
-            "scores": _listed(columns.scores, i, strings),
-            "weight": float(columns.weight[i]),
-            "latency": _number(columns.latency[i]),
-            "failed": bool(columns.failed[i]),
-            "region": _text(columns.segments[0, i], strings),
-            "features": _listed(columns.features, i, strings),
-            "attributions": _listed(columns.attributions, i, strings),
+            "model": _text(model, strings),
+            "version": _text(version, strings),
+            "variant": _text(variant, strings),
+            "class": _class(prediction, text, strings),
+            "score": _number(score),
+            "scores": maps[0][i],
+            "weight": weight,
+            "latency": _number(latency),
+            "failed": bool(failed),
+            "region": _text(region, strings),
+            "features": maps[1][i],
+            "attributions": maps[2][i],
         }
-        for i in range(len(columns))
-    ]
+        for i, (
+            place, timestamp, model, version, variant, prediction, text, score, weight, latency, failed, region,
+        ) in enumerate(plain)
+    ]  # fmt: skip
 
 
 def label_rows(columns: LabelColumns, strings: Strings) -> list[Row]:
     """The columns, row by row."""
+    plain = zip(
+        columns.place.tolist(), columns.timestamp.tolist(), columns.model.tolist(), columns.label.tolist(),
+        columns.label_text.tolist(), columns.weight.tolist(), columns.withdrawn.tolist(), strict=True,
+    )  # fmt: skip
     return [
         {
-            "place": int(columns.place[i]),
-            "timestamp": int(columns.timestamp[i]),
+            "place": place,
+            "timestamp": timestamp,
             "label_key": columns.label_key.at(i).decode(),
-            "model": _text(columns.model[i], strings),
-            "class": _class(columns.label[i], columns.label_text[i], strings),
-            "weight": _number(columns.weight[i]),
-            "withdrawn": bool(columns.withdrawn[i]),
+            "model": _text(model, strings),
+            "class": _class(label, text, strings),
+            "weight": _number(weight),
+            "withdrawn": bool(withdrawn),
         }
-        for i in range(len(columns))
+        for i, (place, timestamp, model, label, text, weight, withdrawn) in enumerate(plain)
     ]
 
 
@@ -139,11 +153,11 @@ def _class(number: float, code: int, strings: Strings) -> str | None:
     return None if math.isnan(number) else canonical_class(float(number))
 
 
-def _listed(column: Listed, row: int, strings: Strings) -> dict[str, Any]:
-    entries = range(column.offsets[row], column.offsets[row + 1])
-    return {
-        strings.texts[column.names[e]]: _text(column.texts[e], strings)
-        if column.texts[e] >= 0
-        else _number(column.values[e])
-        for e in entries
-    }
+def _listed(column: Listed, strings: Strings) -> list[dict[str, Any]]:
+    """The maps, row by row."""
+    offsets, texts = column.offsets.tolist(), strings.texts
+    entries = [
+        (texts[name], texts[text] if text >= 0 else _number(value))
+        for name, value, text in zip(column.names.tolist(), column.values.tolist(), column.texts.tolist(), strict=True)
+    ]
+    return [dict(entries[begin:end]) for begin, end in pairwise(offsets)]

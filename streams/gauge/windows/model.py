@@ -19,6 +19,7 @@ from streams.gauge.windows import figures
 from streams.gauge.windows.change import begin_of_new, kinds_of, with_other_sizes
 from streams.gauge.windows.features import fold_features, inputs
 from streams.gauge.windows.gather import drop_scores, merge_cells, merge_ring, pane_cells, scores_of
+from streams.gauge.windows.intact import look_at
 from streams.gauge.windows.kernel import BINARY, MULTICLASS, REGRESSION, ROW, UNDECIDED, Plan, admit, fold, needs
 from streams.gauge.windows.maturity import expected_coverage
 from streams.gauge.windows.names import LONGEST, OTHER, Names
@@ -498,6 +499,7 @@ class ModelWindows:
         self._use(settings, gcd(self._pane, settings.pane), since)
 
     def _restore(self, tree: Any) -> None:
+        look_at(tree)
         self.task = tree["task"]
         self._names.restore(tree["names"])
         self._store = store_from(tree["store"], len(self._settings.tumbling), len(self._settings.rolling))
