@@ -85,12 +85,14 @@ class Traffic:
             self._waiting.append((when + 10, {"prediction_id": key, "label": None if i % 2 else said}))
 
     def control(self) -> None:
-        """A silence and a baseline."""
+        """A silence and two baselines, of which one is long enough to be kept in pages."""
         until = self._log.clock + 86_400_000
         silence = {"matchers": {"model": "demand"}, "starts_at": NOW, "ends_at": until, "by": "someone"}
         self._append("control", "silence/1", json.dumps(silence))
         baseline = {"profile": {"score": {"values": [0.1, 0.9] * 60}}}
         self._append("control", "baseline/fraud/2", json.dumps(baseline))
+        long = {"profile": {"error": {"values": [0.0, 0.0, 0.0, 1.0] * 700}}}
+        self._append("control", "baseline/fraud/1", json.dumps(long))
 
     def _append(self, topic: str, key: str, value: str | None) -> None:
         record = Record(self._log.clock, key.encode(), None if value is None else value.encode(), [], marker=False)
