@@ -138,6 +138,11 @@ class Held:
             yield first, min(first + chunk, rows)
             self.ease()
 
+    def copies(self, rows: Records, index: Int32Array) -> Records:
+        """Copies of these rows of an array of the store, which may lie anywhere in it."""
+        parts = [rows_at(rows, index[first:stop]) for first, stop in self.steps(len(index))]
+        return parts[0] if len(parts) == 1 else joined([rows[:0], *parts])
+
     def ease(self) -> None:
         """Give back memory that is only lent."""
         self._room.ease()

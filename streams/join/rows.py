@@ -11,6 +11,7 @@ import numpy as np
 
 from streams.decode import PredictionColumns
 from streams.join.columns import spread
+from streams.join.held import Held
 from streams.join.keys import read
 from streams.join.layout import NOWHERE, Records, Store, rows_at
 from streams.join.profiles import Profiles
@@ -40,7 +41,7 @@ class RowBuilder:
     def __init__(self, settings: JoinSettings, profiles: Profiles, task: int) -> None:
         self._settings, self._profiles, self._task = settings, profiles, task
 
-    def messages(self, happened: Happened, store: Store, commit: int) -> Iterator[OutputRecord]:
+    def messages(self, happened: Happened, held: Held, commit: int) -> Iterator[OutputRecord]:
         """Messages of all that happened, for each partition in the order of its numbers. To be called before the
         rows of what was let go are used again."""
         route = self._profiles.route[happened.events["profile"]]
@@ -49,7 +50,7 @@ class RowBuilder:
         start = 0
         for partition, stop in enumerate(stops.tolist()):
             for index in self._portions(happened, order[start:stop]):
-                yield from self.encoded(self._rows(happened, index, store), partition, commit)
+                yield from self.encoded(self._rows(happened, index, held), partition, commit)
             start = stop
 
     def ticks(self, tick: Tick, number: int, commit: int) -> Iterator[OutputRecord]:
@@ -88,13 +89,13 @@ class RowBuilder:
             return
         yield from np.split(index, np.flatnonzero(np.diff(portion)) + 1)
 
-    def _rows(self, happened: Happened, index: Int64Array, store: Store) -> Rows:
+    def _rows(self, happened: Happened, index: Int64Array, held: Held) -> Rows:
         """The events of `index` as rows."""
         events = rows_at(happened.events, index)
         slots = events["slot"]
-        held = rows_at(store.predictions, np.maximum(slots, 0))
+        rows = held.copies(held.store.predictions, np.maximum(slots, 0))
         known = slots >= 0
-        values = held["value"]
+        values = rows["value"]
         profile = self._profiles.matrix[:, events["profile"]]
         labelled = events["label"]
         columns, source = happened.columns, events["source"]
@@ -118,7 +119,7 @@ class RowBuilder:
             amount=events["amount"],
             prediction=np.where(known, numbers_of(values), np.nan),
             label=numbers_of(labelled),
-            score=np.where(known, held["score"], np.nan),
+            score=np.where(known, rows["score"], np.nan),
             weight=events["weight"],
             latency=latency,
             model=profile[0],
@@ -129,7 +130,7 @@ class RowBuilder:
             segments=profile[3:],
             features=none if columns is None else spread(columns.features, source),
             attributions=none if columns is None else spread(columns.attributions, source),
-            scores=_scores(store, slots, held["extra"]),
+            scores=_scores(held.store, slots, rows["extra"]),
         )
 
 

@@ -17,7 +17,7 @@ from streams.join.clock import BEGINNING, EventTime, Ticker
 from streams.join.events import changed_predictions, counts, let_go
 from streams.join.held import Held
 from streams.join.journal import Entry, blocks_of
-from streams.join.layout import NewLabels, NewPredictions, Records, joined, rows_at
+from streams.join.layout import NewLabels, NewPredictions, Records, joined
 from streams.join.past import Floor, restore
 from streams.join.plan import PlannedLabels, PlannedPredictions, Planner
 from streams.join.profiles import Profiles
@@ -103,7 +103,7 @@ class JoinTask:
         events, entry = self._install(predictions, labels, read, moment)
         columns = None if predictions is None else predictions.columns
         read.outputs += self._builder.messages(
-            Happened(events, self._ledger.row, columns), self._held.store, self._ledger.commit
+            Happened(events, self._ledger.row, columns), self._held, self._ledger.commit
         )
         self._ledger.row += len(events)
         self._tick(moment, read)
@@ -188,8 +188,8 @@ class JoinTask:
             labels=None if labels is None else labels.new,
             label_places=label_places[stay_labels],
             label_met=held.store.labels["met"][label_slots[stay_labels]],
-            changed=rows_at(held.store.predictions, changed[~np.isin(changed, due)]),
-            met=held.store.labels["offset"][met[~np.isin(met, due_labels)]],
+            changed=held.copies(held.store.predictions, changed[~np.isin(changed, due)]),
+            met=held.copies(held.store.labels, met[~np.isin(met, due_labels)])["offset"].copy(),
         )
         self._remember(entry)
         # Rows that are let go stay readable until records come again: messages are made from them after this.
