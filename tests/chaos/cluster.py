@@ -107,6 +107,14 @@ class ThreeBrokers:
 @contextmanager
 def three_brokers() -> Iterator[ThreeBrokers]:
     """A fresh cluster for as long as the context lasts. Coordinators move when they are told to, not by themselves."""
-    properties = {"auto.leader.rebalance.enable": "false", "num.network.threads": "2", "num.io.threads": "4"}
+    properties = {
+        "auto.leader.rebalance.enable": "false",
+        "num.network.threads": "2",
+        "num.io.threads": "4",
+        # On a machine with more to do than these, the defaults (1 s and 2 s) elect controllers again and again.
+        "controller.quorum.election.timeout.ms": "3000",
+        "controller.quorum.fetch.timeout.ms": "4000",
+        "broker.session.timeout.ms": "5000",
+    }
     with local_cluster(BROKERS, properties) as local:
         yield ThreeBrokers(local)
