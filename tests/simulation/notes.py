@@ -60,7 +60,7 @@ class Notes:
 
     def refused(self, slot: Slot | None, step: str, problem: LogError) -> None:
         """A call of the log has failed."""
-        if slot is not None and problem.code in _REFUSALS and step != "poll":
+        if slot is not None and problem.code in _REFUSALS:
             self._world.seen[_REFUSALS[problem.code]] += 1
 
     def strikes(self, slot: Slot, trouble: Trouble) -> None:
