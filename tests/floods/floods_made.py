@@ -60,7 +60,10 @@ def _classes(first: int, count: int, at: int) -> Batch:
 
 def _one_key(first: int, count: int, at: int) -> Batch:
     each = range(first, first + count)
-    return Batch([prediction(i, at, label_key="one") for i in each], [label(0, at, i, label_key="one") for i in each])
+    return Batch(
+        [prediction(i, at, label_key="one") for i in each],
+        [label(0, at, i, label_key="one", model="flood") for i in each],
+    )
 
 
 def _old(first: int, count: int, at: int) -> Batch:
