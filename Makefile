@@ -14,11 +14,7 @@ INPUTS ?= 5000000
 MINUTES ?= 60
 HELD ?= 1000000 10000000
 
-<<<<<<< HEAD
-.PHONY: help install check format test demo bench bench-detectors bench-state evaluate audit schemas clean kernels simulate bugs fuzz chaos soak
-=======
-.PHONY: help install check format test demo bench bench-detectors bench-state evaluate audit schemas clean kernels simulate bugs chaos soak floods
->>>>>>> 9859ad6 (w5)
+.PHONY: help install check format test demo bench bench-detectors bench-state evaluate audit schemas clean kernels simulate bugs fuzz chaos soak floods
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 24
@@ -65,17 +61,15 @@ test: kernels ## every test, those against a real Apache Kafka too
 simulate: kernels ## generated traffic and faults, SEEDS=1000 histories; one that fails is shrunk
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --workers $(WORKERS)
 
-<<<<<<< HEAD
 # atheris comes as a wheel for x86-64 Linux alone, so it is not among the pinned packages.
 fuzz: kernels ## bad bytes: INPUTS=5000000 through every reader, guided by coverage; goes on where .fuzz ended
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || { \
 	  if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python atheris==3.0.0; \
 	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0; fi; }
 	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --workers $(WORKERS)
-=======
+
 floods: kernels ## a million distinct values of each kind: memory, alerts, and the model beside them
 	$(BIN)/python -m tests.floods
->>>>>>> 9859ad6 (w5)
 
 bugs: kernels ## look for the seed that catches each deliberate bug
 	$(BIN)/python -m tests.simulation.hunt
