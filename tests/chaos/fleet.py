@@ -31,7 +31,7 @@ class Fleet:
         self._orders: dict[str, Path] = {}
         self._ordered = 0
         self._started: list[tuple[str, Service]] = []
-        self.started = self.retired = self.hung = self.fenced = 0
+        self.started = self.retired = self.hung = self.fenced = self.unreachable = 0
 
     def __enter__(self) -> Fleet:
         return self
@@ -93,13 +93,14 @@ class Fleet:
         self._workers.pop(slot, None)
 
     def check(self) -> None:
-        """All that run under a name must live. Two endings are in order, and answered as an orchestrator would, by a
-        new start: as fenced, where two of one name run, and where a starved member's own second attempt to join
-        overtakes its first; and by the watchdog, since a call of librdkafka may hang for longer than its time-out when
-        its broker dies."""
+        """All that run under a name must live. Three endings are in order, and answered as an orchestrator would, by a
+        new start: where a start meets a cluster without a controller; as fenced, where two of one name run, and where a
+        starved member's own second attempt to join overtakes its first; and by the watchdog, since a call of librdkafka
+        may hang for longer than its time-out when its broker dies."""
         for slot, service in list(self._workers.items()):
-            if service.ended == Exit.FENCED or hung(service):
+            if service.ended in {Exit.FENCED, Exit.KAFKA} or hung(service):
                 self.fenced += service.ended == Exit.FENCED
+                self.unreachable += service.ended == Exit.KAFKA
                 self.hung += hung(service)
                 self.start(slot)
                 continue

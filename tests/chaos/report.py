@@ -26,7 +26,8 @@ def text(survived: Survived) -> str:
         f"{len(survived.done)} deaths in {survived.seconds:.0f} s, {seen} of them with the transaction seen open on "
         f"its broker; {survived.workers_started} workers added, {survived.workers_retired} removed in order, "
         f"{survived.workers_hung} ended by their watchdog and "
-        f"{survived.workers_fenced} as fenced beside those asked for; "
+        f"{survived.workers_fenced} as fenced beside those asked for, {survived.workers_without_kafka} since a start "
+        f"found no Kafka; "
         f"{survived.records:,} records; 0 wrong"
     )
     lines.append(survived.verdict.text())
@@ -47,6 +48,7 @@ def as_json(survived: Survived) -> str:
             "workers_retired": survived.workers_retired,
             "workers_hung": survived.workers_hung,
             "workers_fenced": survived.workers_fenced,
+            "workers_without_kafka": survived.workers_without_kafka,
             "seconds": round(survived.seconds, 1),
             "wrong": 0,
         }

@@ -53,6 +53,7 @@ class Survived:
     workers_retired: int
     workers_hung: int
     workers_fenced: int
+    workers_without_kafka: int
     seconds: float
     verdict: Verdict
 
@@ -107,9 +108,8 @@ def survive(
                 fleet.retire(slot)
         finally:
             flow.stop()
-        return Survived(
-            done, len(log), fleet.started, fleet.retired, fleet.hung, fleet.fenced, time.monotonic() - began, verdict
-        )
+        ended = fleet.hung, fleet.fenced, fleet.unreachable
+        return Survived(done, len(log), fleet.started, fleet.retired, *ended, time.monotonic() - began, verdict)
 
 
 def _come_and_go(fleet: Fleet, number: int) -> None:
