@@ -64,7 +64,7 @@ def _demand(holds: bool) -> None:
 def _length(column: Any, n: int) -> bool:
     if isinstance(column, list):  # places and values of what is not zero
         places, values = column
-        return places.dtype.kind == "i" and len(places) == len(values) and _inside(places, 0, max(1, n) * 2**12)
+        return bool(places.dtype.kind == "i" and len(places) == len(values)) and _inside(places, 0, max(1, n) * 2**12)
     return isinstance(column, np.ndarray) and len(column) == n
 
 
