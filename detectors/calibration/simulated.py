@@ -27,6 +27,9 @@ STREAM = 1 << 15
 """Values of a simulated stream for focus, at least: it looks back as far as it has run."""
 RATIO = 1.5
 """The factor on the standard deviation that `variance` finds soonest."""
+OTHERS = 30
+"""The values beside the commonest that a reference must hold, where a distance counts how far values move: the
+reference that is kept is a tenth of it, in which rare errors may be none."""
 ALLOWANCE = 0.25
 """The least change of a mean that matters, in standard deviations, where none is given."""
 
@@ -95,6 +98,13 @@ def cramer_von_mises(request: Request) -> Promise:
 
 def wasserstein(request: Request) -> Promise:
     """Parameters of wasserstein, in the reference's standard deviations."""
+    _, times = np.unique(request.values, return_counts=True)
+    others = len(request.values) - int(times.max(initial=0))
+    if others < OTHERS:
+        raise Uncalibrated(
+            f"all but {others} values of the reference are one; it takes {OTHERS} others to tell how far they move",
+            ceil(OTHERS * len(request.values) / others) if others else None,
+        )
     return _distance(request, 2.0, lambda window: 2.0 / sqrt(window), grows=False, moves=True)
 
 

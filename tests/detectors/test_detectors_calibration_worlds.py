@@ -51,3 +51,11 @@ def test_what_a_short_reference_cannot_show_is_said() -> None:
     values, stamps = brief(1, 0.0)
     found = detectors.calibrate("windowed_ks", values, rate=1 / 60, timestamps=stamps)
     assert "no season of a day or slower, but for what shows in 0.694 days" in found.assumes
+
+
+def test_a_distance_is_not_promised_from_a_handful_of_errors() -> None:
+    # 20 errors in 20,000: the thinned reference would hold two of them, or none
+    errors = np.random.default_rng(7).permutation(np.repeat([0.0, 1.0], [19_980, 20]))
+    with pytest.raises(detectors.Uncalibrated, match="all but 20 values") as refused:
+        detectors.calibrate("wasserstein", errors, rate=1 / 60, kind="binary")
+    assert refused.value.needed == 30_000
