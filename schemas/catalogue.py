@@ -42,6 +42,8 @@ class PageHinkley(WatchedDetector):
     """Forgetting factor."""
     mode: Literal["up", "down", "both"] = "both"
     """Direction of the change looked for."""
+    gate: float = Field(default=0.0, ge=0)
+    """The least climb, as a multiple of the root of how many values it took; 0 is Page's, and river's."""
 
 
 class WindowedKs(WatchedDetector):
@@ -111,6 +113,8 @@ class Cusum(WatchedDetector):
     """Healthy mean, in units of the values."""
     scale: float = Field(default=1.0, gt=0)
     """Healthy standard deviation, in units of the values."""
+    gate: float = Field(default=0.0, ge=0)
+    """The least climb, as a multiple of the root of how many values it took, in standard deviations; 0 is Page's."""
 
 
 class Ddm(WatchedDetector):

@@ -126,7 +126,7 @@ def test_of_control_records_those_are_kept_that_may_still_matter() -> None:
     for i in range(3_000):
         controls.put(Control(f"silence/{i}", silence % (10 + i), i), 5)
     controls.put(Control("ack/1", b'{"by":"me"}', 3_000), 5)
-    big = b'{"profile":{"note":"%s"}}' % (b"x" * 900_000)
+    big = b'{"profile":{"features.f":{"counts":{"%s":1}}}}' % (b"x" * 900_000)
     for i in range(30):
         controls.put(Control(f"baseline/m/{i}", big, 4_000 + i), 5)
     kept = list(controls)
@@ -142,11 +142,12 @@ def test_of_control_records_those_are_kept_that_may_still_matter() -> None:
 def test_control_records_of_any_number_fit_into_the_records_of_a_snapshot() -> None:
     config = Config()
     gauge = GaugeTask(GaugeSettings.from_config(config), 0)
-    big = b'{"profile":{"note":"%s"}}' % (b"x" * 900_000)
+    big = b'{"profile":{"features.f":{"counts":{"%s":1}}}}' % (b"x" * 900_000)
     for i in range(3):
         gauge._controls.put(Control(f"baseline/m/{i}", big, i), 0)
     records = gauge.snapshot(0)
     assert max(len(record.value or b"") for record in records) < 600_000
     again = GaugeTask(GaugeSettings.from_config(config), 0)
     assert again.restore((record.key, record.value) for record in records) == 0
+    assert [each.key for each in again._controls] == ["baseline/m/0", "baseline/m/1", "baseline/m/2"]
     assert list(again._controls) == list(gauge._controls)

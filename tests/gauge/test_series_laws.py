@@ -43,7 +43,7 @@ SETTINGS = SeriesSettings(
 def world() -> Rows:
     """Two versions side by side, then a third; changes and recoveries; texts, missing values, absent features."""
     parts = [
-        traffic(1, 1500, change=900, shift=2.0, delay=20),
+        traffic(1, 1500, change=900, changed_error=0.5, shift=2.0, delay=20),
         traffic(2, 700, start=1500, version="v2", error=0.12, delay=20),
         traffic(3, 700, start=2200, change=0, changed_error=0.1, shift=0.0, delay=20),
         traffic(4, 300, start=2900, version="v3", delay=20),

@@ -1,14 +1,20 @@
 """The outcomes topic's wire format: what is written is what is read, and garbage is refused."""
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.outcomes import FORMAT, FormatError, Kind, Listed, Rows, concatenate, decode, encode
+from streams.outcomes import FORMAT, Control, FormatError, Kind, Listed, Rows, Tick, concatenate, decode, encode
 
 TEXTS = ["fraud", "2026", "champion", "eu", "us", "amount", "DE", "größe", ""]
+PAYLOADS = [
+    (Kind.TICK, msgspec.json.encode(Tick(1, 4, None, True, False, 5))),
+    (Kind.CONTROL, msgspec.json.encode(Control("silence/1", b"{}", 7))),
+    (Kind.CONTROL, msgspec.json.encode(Control("ack/1", None, 8))),
+]
 
 
 @st.composite
@@ -34,7 +40,9 @@ def rows(draw: st.DrawFn) -> Rows:
         random.integers(-1, len(TEXTS), total).astype(np.int32),
     )
     if n:
-        made.payloads = {draw(st.integers(0, n - 1)): b"payload"}
+        row = draw(st.integers(0, n - 1))
+        made.kind[row], payload = draw(st.sampled_from(PAYLOADS))
+        made.payloads = {row: payload}
     return made
 
 
