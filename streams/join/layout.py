@@ -1,8 +1,8 @@
 """How held records lie in memory: one fixed record a prediction, a label, a key; byte strings in an arena.
 
 A held prediction takes 105 bytes (not aligned: that would add seven), its key 24, its place in the hash table 11 to 21
-(load .37 to .75), plus two bytes and the key itself in the arena. Records are rows of structured arrays (one or two cache lines each) and refer to
-each other by row number; freed rows are chained and used again.
+(load .37 to .75), plus two bytes and the key itself in the arena. Records are rows of structured arrays (one or two
+cache lines each) and refer to each other by row number; freed rows are chained and used again.
 """
 
 from __future__ import annotations
