@@ -5,6 +5,7 @@ from __future__ import annotations
 from worker_rig import Rig
 
 from streams.log import LogError, MembershipLost, Retriable
+from streams.worker import Worker
 
 
 def _away(rig: Rig, milliseconds: int, last: LogError | None = None) -> None:
@@ -29,10 +30,16 @@ def _told(rig: Rig) -> list[int]:
     return [stall for core in rig.cores for stall in core.stalls if stall]
 
 
-def test_a_stall_is_told_to_every_task_once_when_it_is_over() -> None:
+def _running() -> tuple[Rig, Worker]:
+    """A worker that has committed before."""
     rig = Rig()
     worker = rig.join()
     rig.turns(worker, 6)
+    return rig, worker
+
+
+def test_a_stall_is_told_to_every_task_once_when_it_is_over() -> None:
+    rig, worker = _running()
     _away(rig, 63_000)
     rig.send(4)
     rig.turns(worker, 60)
@@ -43,9 +50,7 @@ def test_a_stall_is_told_to_every_task_once_when_it_is_over() -> None:
 
 
 def test_a_stall_that_costs_the_membership_is_told_after_it() -> None:
-    rig = Rig()
-    worker = rig.join()
-    rig.turns(worker, 6)
+    rig, worker = _running()
     _away(rig, 63_000, MembershipLost("the session has ended"))
     rig.send(4)
     rig.settle(worker)
@@ -57,9 +62,7 @@ def test_a_stall_that_costs_the_membership_is_told_after_it() -> None:
 
 
 def test_a_leader_that_moves_is_no_stall() -> None:
-    rig = Rig()
-    worker = rig.join()
-    rig.turns(worker, 6)
+    rig, worker = _running()
     _away(rig, 20_000)
     rig.send(4)
     rig.turns(worker, 60)
@@ -67,9 +70,7 @@ def test_a_leader_that_moves_is_no_stall() -> None:
 
 
 def test_a_worker_that_was_away_itself_has_waited_for_nobody() -> None:
-    rig = Rig()
-    worker = rig.join()
-    rig.turns(worker, 6)
+    rig, worker = _running()
     worker.stop()
     worker.close()
     rig.log.advance(3_600_000)
