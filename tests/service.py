@@ -30,6 +30,11 @@ def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None
         pause.wait(0.05)
 
 
+def role(process: psutil.Process) -> str:
+    """Which of ours a process of `run` is: "join" or "gauge", or "parent" of both."""
+    return process.name().removeprefix("stage-") if process.name().startswith("stage-") else "parent"
+
+
 def free_port() -> int:
     """A port on loopback that nobody listens on now."""
     with socket.socket() as probe:

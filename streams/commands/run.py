@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, cast
 
 import typer
@@ -12,7 +13,7 @@ from schemas import Config
 from streams.commands.main import ConfigPath, app, configuration, is_verbose, kafka_of, told_to_people
 from streams.commands.permissions import lacking, principal_of
 from streams.log import KafkaLog
-from streams.worker import KafkaRefuses, Layout, Link, StageName, prepare, run_stage, supervise
+from streams.worker import Children, KafkaRefuses, Layout, Link, StageName, preload, prepare, run_stage
 
 CHECK_WITHIN = 15.0
 
@@ -46,20 +47,34 @@ def run(
     verbose = is_verbose(context)
     with told_to_people(verbose=verbose):
         loaded = configuration(config)
-        log = kafka_of(loaded)
-        layout = _prepare(loaded, log, stage)
-        if stage is StageChoice.ALL:
-            arguments = _arguments(config, instance, verbose=verbose, from_now=from_now)
-            http = loaded.http.host, loaded.http.port
-            code = supervise(["join", "gauge"], lambda name: [*arguments, "--stage", name], http)
-            raise typer.Exit(code)
-        link = Link()
-        run_stage(
-            cast("StageName", stage.value), loaded, log, layout,
-            instance=instance, from_now=from_now,
-            http=("127.0.0.1", 0) if link.supervised else (loaded.http.host, loaded.http.port),
-            on_listening=lambda port, worker: link.announce(port, worker.stop),
-        )  # fmt: skip
+        if stage is not StageChoice.ALL:
+            log = kafka_of(loaded)
+            layout = _prepare(loaded, log, stage)
+            run_stage(
+                cast("StageName", stage.value), loaded, log, layout,
+                instance=instance, from_now=from_now, http=(loaded.http.host, loaded.http.port),
+            )  # fmt: skip
+            return
+        child = functools.partial(_child, loaded, instance, verbose=verbose, from_now=from_now)
+        preload()
+        with Children(("join", "gauge"), child) as children:
+            _prepare(loaded, kafka_of(loaded), stage)
+            raise typer.Exit(children.supervise((loaded.http.host, loaded.http.port)))
+
+
+def _child(config: Config, instance: str | None, name: str, link: Link, *, verbose: bool, from_now: bool) -> None:
+    """A stage in a process of its own, once the parent has found Kafka as it should be."""
+    try:
+        with told_to_people(verbose=verbose):
+            if link.wait():
+                log = kafka_of(config)
+                run_stage(
+                    cast("StageName", name), config, log, _prepare(config, log, StageChoice(name)),
+                    instance=instance, from_now=from_now, http=("127.0.0.1", 0),
+                    on_listening=lambda port, worker: link.announce(port, worker.stop),
+                )  # fmt: skip
+    except typer.Exit as ending:
+        sys.exit(ending.exit_code)
 
 
 def _prepare(config: Config, log: KafkaLog, stage: StageChoice) -> Layout:
@@ -77,18 +92,3 @@ def _prepare(config: Config, log: KafkaLog, stage: StageChoice) -> Layout:
         remedy = f"`streamgauge doctor --acls {principal_of(config)}` prints how to allow it"
         raise KafkaRefuses(f"Kafka does not let us {what}: {remedy}")
     return layout
-
-
-def _arguments(config: Path | None, instance: str | None, *, verbose: bool, from_now: bool) -> list[str]:
-    """The command line of a child, up to its stage."""
-    arguments = ["-m", "streams.commands"]
-    if verbose:
-        arguments.append("--verbose")
-    arguments.append("run")
-    if config is not None:
-        arguments += ["--config", str(config)]
-    if instance is not None:
-        arguments += ["--instance", instance]
-    if from_now:
-        arguments.append("--from-now")
-    return arguments

@@ -6,13 +6,14 @@ from streams.worker.gauge_stage import GaugeStage, GaugeTopics
 from streams.worker.join_stage import JoinStage, JoinTopics
 from streams.worker.logs import set_up_logs
 from streams.worker.loop import Worker
-from streams.worker.process import StageName, make_worker, run_stage
+from streams.worker.process import StageName, make_worker, preload, run_stage
 from streams.worker.settings import WorkerSettings
-from streams.worker.supervisor import Link, supervise
+from streams.worker.supervisor import Children, Link
 from streams.worker.telemetry import Telemetry
 from streams.worker.topics import Layout, Problem, create_missing, describe, missing, prepare, problems, wanted
 
 __all__ = [
+    "Children",
     "Exit",
     "GaugeStage",
     "GaugeTopics",
@@ -35,11 +36,11 @@ __all__ = [
     "exit_code",
     "make_worker",
     "missing",
+    "preload",
     "prepare",
     "problems",
     "run_stage",
     "sentence",
     "set_up_logs",
-    "supervise",
     "wanted",
 ]

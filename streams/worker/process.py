@@ -1,12 +1,13 @@
 """One stage in this process: its clients, its loop, its HTTP, its signals.
 
-The stages' cores are imported only where they run: they bring numba, scipy and pyarrow, which a supervisor, a
-`config check` or the other stage need not wait for.
+The stages' cores are imported only where they run: they bring numba, scipy and pyarrow, which a `config check` or the
+other stage need not wait for. A supervisor imports both, once, before it forks.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import signal
 import uuid
@@ -33,6 +34,13 @@ from streams.worker.watchdog import Watchdog
 
 StageName = Literal["join", "gauge"]
 _log = structlog.get_logger("streamgauge.process")
+
+
+def preload() -> None:
+    """Import what the stages run on, so that processes forked from this one need not."""
+    load_numba_without_blas()
+    importlib.import_module("streams.join")
+    importlib.import_module("streams.gauge")
 
 
 def join_stage(config: Config, layout: Layout, start: str, *, new_terms: bool = False) -> JoinStage:

@@ -1,33 +1,38 @@
-"""`run` of both stages: two child processes of the same command line, one HTTP port for both.
+"""`run` of both stages: two processes forked from this one, one HTTP port for both.
 
-Each child gets one end of a socket pair (its descriptor in an environment variable). Over it the child says which
-loopback port it serves on; when the parent dies the child sees the end of it, and stops in order. Signals are passed
-on; when one child ends, the other is stopped, and its code is the parent's.
+Most of a start is imports, so they are made once: the stages are forked when all that both need is there, and before
+this process has a thread, a client or a socket of Kafka. Each holds one end of a socket pair. Over it the parent says
+that the stage may begin, once it knows that Kafka is as it should be; the child says which loopback port it serves on;
+and when the parent dies the child sees the end of it, and stops in order. Signals are passed on; when one child ends,
+the other is stopped, and its code is the parent's.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
+import multiprocessing
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkProcess
+from types import TracebackType
 
 import structlog
 
 from streams.worker.errors import Exit
 from streams.worker.exposition import merge_expositions
 from streams.worker.http import Answers, HttpServer
+from streams.worker.interpreter import keep_what_is_there, name_process
 from streams.worker.process import stopping_on_signals
 
-LINK_VARIABLE = "STREAMGAUGE_SUPERVISOR_FD"
 _STOP_WITHIN = 45.0
 _ASK_WITHIN = 5.0
+_BEGIN = b"!"
 _UNBEGUN = frozenset({-signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGINT})
 _log = structlog.get_logger("streamgauge.supervisor")
 
@@ -35,18 +40,20 @@ _log = structlog.get_logger("streamgauge.supervisor")
 @dataclass(slots=True)
 class _Child:
     stage: str
-    process: subprocess.Popen[bytes]
+    process: ForkProcess
     link: socket.socket
     port: int | None = None
     reader: threading.Thread | None = field(default=None, repr=False)
 
-    def listen(self) -> None:
-        """Learn the child's port; on a thread, so that a child that never says it holds nobody up."""
+    def begin(self) -> None:
+        """Let it begin, and learn its port; on a thread, so that a child that never says it holds nobody up."""
 
         def read() -> None:
             said = self.link.makefile("r").readline().strip()
             self.port = int(said) if said else None
 
+        with contextlib.suppress(BrokenPipeError):  # it has died already, which its end tells
+            self.link.sendall(_BEGIN)
         self.reader = threading.Thread(target=read, name=f"link-{self.stage}", daemon=True)
         self.reader.start()
 
@@ -64,54 +71,71 @@ class _Child:
             return 503, f"{self.stage}: does not answer ({problem})".encode()
 
 
-def supervise(stages: Sequence[str], command: Callable[[str], list[str]], http: tuple[str, int]) -> int:
-    """Run a child for each stage until one of them ends or we are told to stop. Returns the exit code.
+class Children:
+    """A process for each stage, forked at once and waiting. As a context: none of them outlives it.
 
-    `command(stage)` is the command line of a stage's child, without the Python interpreter.
+    `body(stage, link)` runs in the child once it may begin; SystemExit of it is the child's exit code.
     """
-    told = threading.Event()
-    children: list[_Child] = []
-    server = HttpServer(*http, _answers(children))
-    try:
-        with stopping_on_signals(told.set):
-            children += [_spawn(stage, command(stage)) for stage in stages]
-            _log.info("running", stages=list(stages), http_port=server.port)
-            return _wait(children, told)
-    finally:
-        for child in children:
-            if child.process.poll() is None:
-                child.process.kill()
-                child.process.wait()
+
+    def __init__(self, stages: Sequence[str], body: Callable[[str, Link], None]) -> None:
+        keep_what_is_there()
+        pairs = [socket.socketpair() for _ in stages]
+        forks = multiprocessing.get_context("fork")
+        self._children: list[_Child] = []
+        for stage, (ours, theirs) in zip(stages, pairs, strict=True):
+            others = [end for pair in pairs for end in pair if end is not theirs]
+            process = forks.Process(target=_live, args=(stage, theirs, others, body), name=stage, daemon=True)
+            process.start()
+            self._children.append(_Child(stage, process, ours))
+        for _, theirs in pairs:
+            theirs.close()
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _problem: object, _trace: TracebackType | None) -> None:
+        for child in self._children:
+            child.process.kill()
+            child.process.join()
             child.link.close()
-        server.close()
+
+    def supervise(self, http: tuple[str, int]) -> int:
+        """Let them begin; until one of them ends or we are told to stop. Returns the exit code."""
+        told = threading.Event()
+        server = HttpServer(*http, _answers(self._children))
+        try:
+            with stopping_on_signals(told.set):
+                for child in self._children:
+                    child.begin()
+                _log.info("running", stages=[child.stage for child in self._children], http_port=server.port)
+                return _wait(self._children, told)
+        finally:
+            server.close()
 
 
-def _spawn(stage: str, arguments: list[str]) -> _Child:
-    ours, theirs = socket.socketpair()
-    with theirs:
-        environment = {**os.environ, LINK_VARIABLE: str(theirs.fileno())}
-        process = subprocess.Popen([sys.executable, *arguments], env=environment, pass_fds=(theirs.fileno(),))
-    child = _Child(stage, process, ours)
-    child.listen()
-    return child
+def _live(stage: str, link: socket.socket, others: Sequence[socket.socket], body: Callable[[str, Link], None]) -> None:
+    """In the child. An end of another's pair that stayed open here would hide the parent's death from that other."""
+    for end in others:
+        end.close()
+    name_process(f"stage-{stage}")
+    body(stage, Link(link))
 
 
 def _wait(children: Sequence[_Child], told: threading.Event) -> int:
-    while not told.wait(0.1) and all(child.process.poll() is None for child in children):
+    sentinels = [child.process.sentinel for child in children]
+    while not told.is_set() and not wait(sentinels, 0.1):
         pass
-    first = next((child for child in children if child.process.poll() is not None), None)
+    first = next((child for child in children if not child.process.is_alive()), None)
     for child in children:
-        if child.process.poll() is None:
-            child.process.send_signal(signal.SIGTERM)
+        child.process.terminate()
     for child in children:
-        try:
-            child.process.wait(_STOP_WITHIN)
-        except subprocess.TimeoutExpired:
+        child.process.join(_STOP_WITHIN)
+        if child.process.is_alive():
             _log.error("killed", stage=child.stage, reason=f"did not stop within {_STOP_WITHIN:.0f} s")
             child.process.kill()
-            child.process.wait()
+            child.process.join()
     ordered = [first, *children] if first is not None else list(children)
-    codes = [_code(child.process.returncode, stopped=told.is_set()) for child in ordered]
+    codes = [_code(child.process.exitcode or 0, stopped=told.is_set()) for child in ordered]
     return next((code for code in codes if code), Exit.DONE)
 
 
@@ -143,26 +167,21 @@ def _answers(children: Sequence[_Child]) -> Answers:
 
 
 class Link:
-    """The child's end of the socket pair. Without a supervisor there is none, and nothing happens."""
+    """The child's end of the socket pair."""
 
-    def __init__(self) -> None:
-        told = os.environ.pop(LINK_VARIABLE, None)
-        self._socket = socket.socket(fileno=int(told)) if told else None
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
 
-    @property
-    def supervised(self) -> bool:
-        """Whether a supervisor started this process."""
-        return self._socket is not None
+    def wait(self) -> bool:
+        """Whether the stage may begin; False when the parent has ended instead."""
+        return self._socket.recv(len(_BEGIN)) == _BEGIN
 
     def announce(self, port: int, stop: Callable[[], None]) -> None:
         """Say the port; call `stop` when the supervisor is gone."""
-        if self._socket is None:
-            return
-        link = self._socket
-        link.sendall(f"{port}\n".encode())
+        self._socket.sendall(f"{port}\n".encode())
 
         def watch() -> None:
-            if not link.recv(1):
+            if not self._socket.recv(1):
                 stop()
 
         threading.Thread(target=watch, name="supervisor-link", daemon=True).start()

@@ -20,7 +20,7 @@ from tests.chaos.plan import STATIC, Deed, Kind
 from tests.chaos.traffic import Flow
 from tests.integration.application import Topics
 from tests.kafka_client import Kafka, input_ends
-from tests.service import Service, wait_until
+from tests.service import Service, role, wait_until
 
 _LOST = "membership_lost"
 _REACH = 240.0
@@ -140,7 +140,7 @@ def _killed_for_good(deed: Deed, scene: Scene, victim: Service) -> None:
 def _stage_killed(deed: Deed, scene: Scene, victim: Service) -> None:
     """The supervisor ends with its child, and somebody starts it again."""
     for process in victim.processes():
-        if process.cmdline()[-2:] == ["--stage", deed.stage]:
+        if role(process) == deed.stage:
             process.kill()
     wait_until(lambda: victim.ended is not None, _WELL, "the supervisor ends with its child")
     assert victim.ended == Exit.BUG, f"the supervisor ended with code {victim.ended}"

@@ -7,10 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import psutil
-
 from tests.benchmarks.pipeline import prometheus, total
-from tests.service import Service
+from tests.service import Service, role
 
 STAGES = ("join", "gauge")
 PROCESSES = ("parent", *STAGES)
@@ -74,9 +72,3 @@ class Sampler:
             found[f"{stage}.aborted"] = total(samples, "streamgauge_transactions_total", stage=stage, outcome="aborted")
         found["join.held"] = total(samples, "streamgauge_held_records", stage="join")
         return found
-
-
-def role(process: psutil.Process) -> str:
-    """Which of ours it is: a stage, or the parent of both."""
-    line = process.cmdline()
-    return line[line.index("--stage") + 1] if "--stage" in line else "parent"

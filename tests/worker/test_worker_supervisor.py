@@ -1,0 +1,69 @@
+"""Two stages under one supervisor: whatever ends one of the three ends all, and the exit code tells why."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from tests.service import role, wait_until
+
+
+@contextmanager
+def family(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.worker.family", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said(process: subprocess.Popen[str], lines: int) -> set[str]:
+    assert process.stdout is not None
+    return {process.stdout.readline().strip() for _ in range(lines)}
+
+
+@pytest.mark.parametrize(("how", "code"), [("exit:3", 3), ("exit:0", 0), ("kill", 1)])
+def test_when_one_stage_ends_the_other_is_stopped_and_its_code_is_the_supervisors(how: str, code: int) -> None:
+    with family(how) as process:
+        text, _ = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "gauge stopped in order" in text or "gauge began" not in text
+
+
+def test_sigterm_stops_both_stages_in_order() -> None:
+    with family("stay") as process:
+        assert said(process, 2) == {"join began", "gauge began"}
+        process.send_signal(signal.SIGTERM)
+        assert said(process, 2) == {"join stopped in order", "gauge stopped in order"}
+        assert process.wait(60) == 0
+
+
+def test_stages_notice_that_their_supervisor_was_killed() -> None:
+    with family("stay") as process:
+        assert said(process, 2) == {"join began", "gauge began"}
+        process.kill()
+        assert said(process, 2) == {"join stopped in order", "gauge stopped in order"}
+
+
+def test_a_supervisor_that_finds_no_kafka_takes_its_stages_with_it() -> None:
+    with family("stay", "never") as process:
+        text, _ = process.communicate(timeout=60)
+    assert process.returncode == 7
+    assert "began" not in text.replace("never began", "")
+
+
+def test_a_process_list_tells_the_stages_apart() -> None:
+    with family("stay") as process:
+        assert said(process, 2) == {"join began", "gauge began"}
+        root = psutil.Process(process.pid)
+        assert role(root) == "parent"
+        assert {role(child) for child in root.children()} == {"join", "gauge"}
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: process.poll() is not None, 60, "it ends")
