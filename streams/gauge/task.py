@@ -57,6 +57,7 @@ class GaugeTask:
         self._clock = GaugeClock()
         self._models: dict[str, ModelGauge] = {}  # in the order in which they appeared
         self._cursor = 0  # the model at which the next tick begins: see _tick
+        self._ticked: Now | None = None  # the tick since which nothing has come
         self._stalls = Stalls()
         self._controls = Controls()  # for models that appear later
         self._written: dict[str, Written] = {}  # what of each model is on the snapshots topic
@@ -93,6 +94,7 @@ class GaugeTask:
     def _fold_events(self, rows: Rows, start: int, stop: int, join_tasks: Int64Array, step: GaugeStep) -> None:
         if start == stop:
             return
+        self._ticked = None
         codes = self._admitted(rows.model[start:stop], rows.strings)
         order = np.argsort(codes, kind="stable")
         bounds = np.flatnonzero(np.diff(codes[order])) + 1
@@ -141,6 +143,7 @@ class GaugeTask:
         condition = self._stalls.watch(tick.stalled, now.clock)
         if condition is not None and self._partition == self._settings.nobodys_partition:
             step.outputs += self._model(UNKNOWN_MODEL).condition(condition, now.clock)
+            self._ticked = None
 
     @property
     def _beyond(self) -> str:
@@ -149,7 +152,10 @@ class GaugeTask:
 
     def _tick(self, now: Now, step: GaugeStep) -> None:
         """Let time pass for every model. At most `events_per_tick` events leave; the next tick goes on from there. Once
-        a second detectors are armed by long references, some at a time: all at once would be a pause of minutes."""
+        a second detectors are armed by long references, some at a time: all at once would be a pause of minutes.
+        The join tasks of a commit mostly tell the same time one after the other, and once is enough then."""
+        if now == self._ticked:
+            return
         self._controls.tick(now.clock)
         left, work = self._settings.events_per_tick, 0
         if now.clock - self._armed_clock >= ARM_EVERY:
@@ -167,8 +173,10 @@ class GaugeTask:
             step.outputs += made
             left -= len(made)
             work -= gauge.armed
+        self._ticked = now if left > 0 else None
 
     def _control(self, control: Control, step: GaugeStep) -> None:
+        self._ticked = None
         self._controls.put(control, self._clock.clock)
         only = model_of(control)
         for name, gauge in self._models.items():

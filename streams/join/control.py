@@ -44,6 +44,7 @@ class ControlTask:
         self._ledger.commit += 1
         batch = merged(batches, self._source)
         outputs: list[OutputRecord] = []
+        ticks: list[OutputRecord] = []
         ends: dict[TopicPartition, int] = {}
         copied = 0
         if batch is not None:
@@ -56,11 +57,12 @@ class ControlTask:
         due = self._ledger.ticker.tick(moment)
         if due is not None:
             tick = Tick(self._ledger.task, self._ledger.tasks, None, True, due[1], due[0], moment.stalled)
-            outputs += self._builder.ticks(tick, self._ledger.row, self._ledger.commit)
-            self._ledger.row += self._settings.outcomes_partitions
+            ticks = self._builder.ticks(tick, self._ledger.row, self._ledger.commit)
+            self._ledger.row += 1
         commit = self._ledger.commit
         return JoinStep(
-            outputs=outputs,
+            rows=outputs,
+            ticks=ticks,
             journal=[head_block(self._ledger.head(commit))],
             commit=commit,
             floor=commit,

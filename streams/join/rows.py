@@ -53,15 +53,15 @@ class RowBuilder:
                 yield from self.encoded(self._rows(happened, index, held), partition, commit)
             start = stop
 
-    def ticks(self, tick: Tick, number: int, commit: int) -> Iterator[OutputRecord]:
-        """A TICK row for every partition, numbered from `number`."""
-        payload = msgspec.json.encode(tick)
-        for partition in range(self._settings.outcomes_partitions):
-            rows = Rows.blank(1, [], self._settings.segment_keys)
-            rows.kind[0] = Kind.TICK
-            rows.number[0] = number + partition
-            rows.payloads[0] = payload
-            yield from self.encoded(rows, partition, commit)
+    def ticks(self, tick: Tick, number: int, commit: int) -> list[OutputRecord]:
+        """The same TICK row, numbered `number`, for every partition."""
+        rows = Rows.blank(1, [], self._settings.segment_keys)
+        rows.kind[0] = Kind.TICK
+        rows.number[0] = number
+        rows.payloads[0] = msgspec.json.encode(tick)
+        message = encode(rows, self._task, commit)
+        topic, partitions = self._settings.outcomes, range(self._settings.outcomes_partitions)
+        return [OutputRecord(topic, None, message, partition) for partition in partitions]
 
     def encoded(self, rows: Rows, partition: int, commit: int) -> Iterator[OutputRecord]:
         """The rows as messages of at most 512 KiB (a single row is never split)."""

@@ -17,12 +17,15 @@ from streams.state import StateError
 class JoinStep:
     """What one call of `apply` yields, to be committed in one transaction, with the offsets of all that was read.
 
+    `rows` are the messages of rows, and dead letters; `ticks` come after the rows of all tasks of the transaction, so
+    that a gauge folds those at once.
     `floor` is the oldest commit whose journal blocks are still needed. `positions` is the largest event time of
     each source that is not idle, epoch milliseconds. `metadata` (JSON, under 256 bytes, key `commit`) goes with
     every offset. `counters` are totals of this step: records read by topic, rows by kind, counts by counter.
     """
 
-    outputs: list[OutputRecord]
+    rows: list[OutputRecord]
+    ticks: list[OutputRecord]
     journal: list[bytes]
     commit: int
     floor: int
@@ -31,6 +34,11 @@ class JoinStep:
     watermark: int | None
     positions: dict[TopicPartition, int]
     held: int
+
+    @property
+    def outputs(self) -> list[OutputRecord]:
+        """All of it, as a transaction of this step alone has it."""
+        return [*self.rows, *self.ticks]
 
 
 @dataclass(slots=True)

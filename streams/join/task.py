@@ -40,6 +40,7 @@ class _Read:
     """What was read in a call, and what has come of it so far."""
 
     outputs: list[OutputRecord] = field(default_factory=list)
+    ticks: list[OutputRecord] = field(default_factory=list)
     counts: list[Records] = field(default_factory=list)
     ends: dict[TopicPartition, int] = field(default_factory=dict)
     latest: dict[TopicPartition, int] = field(default_factory=dict)
@@ -225,13 +226,14 @@ class JoinTask:
         clock, caught_up = due
         task, time = (self._ledger.task, self._ledger.tasks), self._time
         tick = Tick(*task, time.watermark, time.idle, caught_up, clock, moment.stalled)
-        read.outputs += self._builder.ticks(tick, self._ledger.row, self._ledger.commit)
-        self._ledger.row += self._settings.outcomes_partitions
+        read.ticks = self._builder.ticks(tick, self._ledger.row, self._ledger.commit)
+        self._ledger.row += 1
 
     def _step(self, read: _Read, events: Records, entry: Entry) -> JoinStep:
         floor = self._floor.of(self._ledger.commit, self._time.watermark)
         return JoinStep(
-            outputs=read.outputs,
+            rows=read.outputs,
+            ticks=read.ticks,
             journal=blocks_of(self._ledger.head(floor), entry, self._profiles),
             commit=self._ledger.commit,
             floor=floor,

@@ -189,13 +189,13 @@ class JoinStageTask:
             envelope_record(self._ledger.place, Envelope(step.commit, self._floor, offsets, block, self._terms))
             for block in blocks
         ]
-        outputs = list(step.outputs)
+        outputs = list(step.rows)
         if self._birth is not None:
             outputs.append(self._birth)
             self._birth = None
         read = {partition.topic for partition in self.partitions}  # told by the loop, for all stages alike
         counters = {name: amount for name, amount in step.counters.items() if name not in read}
-        return Turn(outputs, journal, offsets, Figures(step.watermark, step.held, counters))
+        return Turn(outputs, journal, offsets, Figures(step.watermark, step.held, counters), closing=step.ticks)
 
     def last_turn(self, clock: int) -> Turn | None:
         """Nothing: every commit leaves the journal complete."""

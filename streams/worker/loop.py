@@ -310,7 +310,10 @@ class Worker:
         for turn in turns.values():
             offsets |= turn.offsets
         transaction = Transaction(
-            outputs=[record for turn in turns.values() for record in turn.outputs],
+            outputs=[
+                *(record for turn in turns.values() for record in turn.outputs),
+                *(record for turn in turns.values() for record in turn.closing),
+            ],
             journal=[
                 (block, _landing(self._running[number], block.commit))
                 for number, turn in turns.items()

@@ -36,7 +36,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one task contributes to one commit.
+    """What one task contributes to one commit. `closing` comes after the outputs of all tasks.
 
     `offsets` are those of all partitions of the task; they differ from those of every earlier turn, by the commit
     number in their metadata.
@@ -46,6 +46,7 @@ class Turn:
     journal: Sequence[JournalBlock]
     offsets: Offsets
     figures: Figures
+    closing: Sequence[OutputRecord] = ()
 
 
 class StageTask(Protocol):
@@ -128,7 +129,9 @@ class JoinStepLike(Protocol):
     """What the join core yields for one commit; `floor` is the oldest commit whose block is still needed."""
 
     @property
-    def outputs(self) -> Sequence[OutputRecord]: ...
+    def rows(self) -> Sequence[OutputRecord]: ...
+    @property
+    def ticks(self) -> Sequence[OutputRecord]: ...
     @property
     def journal(self) -> Sequence[bytes]: ...
     @property

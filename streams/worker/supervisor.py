@@ -135,7 +135,7 @@ def _wait(children: Sequence[_Child], told: threading.Event) -> int:
             child.process.kill()
             child.process.join()
     ordered = [first, *children] if first is not None else list(children)
-    codes = [_code(child.process.exitcode or 0, stopped=told.is_set()) for child in ordered]
+    codes = [_code(child.process.exitcode or 0, stopped=told.is_set() or child is not first) for child in ordered]
     return next((code for code in codes if code), Exit.DONE)
 
 

@@ -116,7 +116,7 @@ class Telemetry:
             self._input.labels(stage, batch.source.topic).inc(len(batch))
         topics: dict[str, int] = {}
         for number, turn in turns.items():
-            for record in turn.outputs:
+            for record in (*turn.outputs, *turn.closing):
                 topics[record.topic] = topics.get(record.topic, 0) + 1
             figures = turn.figures
             if figures.watermark is not None:

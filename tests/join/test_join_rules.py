@@ -432,15 +432,16 @@ def test_records_of_one_key_beyond_the_limit_are_counted_and_dropped() -> None:
 # -- rows, messages, ticks -----------------------------------------------------------------------------------------
 
 
-def test_rows_are_numbered_without_gaps_over_all_partitions() -> None:
+def test_rows_are_numbered_without_gaps_over_all_partitions_and_a_tick_is_the_same_in_each() -> None:
     world = World.of()
     for step in range(3):
         keys = [f"{step}-{i}" for i in range(20)]
         sent = [prediction(key, model=f"m{i}") for i, key in enumerate(keys)]
         world.read(sent, [label(1, 0, key) for key in keys], after=1_000)
-    numbers = [row.number for step in world.steps for row in rows_of(step.outputs)]
-    assert numbers == list(range(len(numbers)))
-    assert len(numbers) == 3 * (40 + 3)
+    for step in world.steps:
+        assert len(step.ticks) == 3 and len({each.value for each in step.ticks}) == 1
+    numbers = [row.number for step in world.steps for row in rows_of([*step.rows, step.ticks[0]])]
+    assert numbers == list(range(3 * (40 + 1)))
 
 
 def test_the_rows_of_a_model_go_to_one_partition_chosen_by_murmur2() -> None:

@@ -63,7 +63,8 @@ class Watch:
         self._read: dict[TopicPartition, int] = {}
         self._standing: dict[tuple[int, int], Row | None] = {}
         self._ended: set[tuple[int, int]] = set()
-        self._numbers: set[tuple[int, int]] = set()
+        self._numbers: dict[tuple[int, int], set[TopicPartition]] = {}
+        self._told: set[tuple[int, int]] = set()
         self._commits: dict[tuple[int, TopicPartition], int] = {}
         self._ticks: dict[tuple[int, TopicPartition], tuple[int | None, int]] = {}
         self._watermarks: dict[TopicPartition, int] = {}
@@ -98,9 +99,14 @@ class Watch:
         self._commits[message.task, place] = message.commit
         self._note(place, message)
         for row in message.rows:
-            if (message.task, row.number) in self._numbers:
+            # A tick is one row, and in every partition.
+            number = (message.task, row.number)
+            seen = self._numbers.setdefault(number, set())
+            if place in seen or (seen and not (row.kind == TICK and number in self._told)):
                 raise Violation("rows_numbered_once", f"task {message.task}: row {row.number} twice")
-            self._numbers.add((message.task, row.number))
+            seen.add(place)
+            if row.kind == TICK:
+                self._told.add(number)
             if row.kind == TICK:
                 self._tick(place, message.task, row)
             elif row.kind == CONTROL:

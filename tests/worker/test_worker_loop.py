@@ -32,6 +32,20 @@ def test_everything_sent_comes_out_once() -> None:
     rig.check_exactly_once()
 
 
+def test_the_ticks_of_a_commit_come_after_the_rows_of_all_its_tasks() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.settle(worker)
+    for core in rig.cores:
+        core.ticking, core.task = True, 0  # all rows to partition 0
+    rig.send(12)
+    rig.settle(worker, most=2)
+    first = rig.outcomes()
+    ticks = first.index("tick")
+    assert {int(text.partition(":r")[2]) // 2 % 2 for text in first[:ticks]} == {0, 1}
+    assert first[ticks : ticks + 2] == ["tick", "tick"]
+
+
 def test_the_first_commit_writes_a_birth_and_the_offsets_of_all_partitions() -> None:
     rig = Rig()
     worker = rig.join()

@@ -43,6 +43,11 @@ class FakeStep:
     watermark: int | None = None
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     held: int = 0
+    ticks: list[OutputRecord] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[OutputRecord]:
+        return self.outputs
 
 
 class FakeJoin:
@@ -56,6 +61,7 @@ class FakeJoin:
         self.stalls: list[int] = []
         self.restored_from: list[bytes] | None = None
         self.explode: Callable[[], None] | None = None
+        self.ticking = False
 
     def apply(self, batches: Sequence[RecordBatch], moment: Moment) -> FakeStep:
         if self.explode is not None:
@@ -74,9 +80,11 @@ class FakeJoin:
         self.seen += new
         journal = [json.dumps([self.commit, new]).encode()] if new else []
         metadata = json.dumps({"commit": self.commit, "task": self.task})
+        ticks = [OutputRecord("app-outcomes", None, b"tick", partition) for partition in range(OUTCOMES)]
         return FakeStep(
-            outputs, journal, self.commit, 1, metadata, {"read": len(new)}, 1000, dict(self.times), len(self.seen)
-        )
+            outputs, journal, self.commit, 1, metadata, {"read": len(new)}, 1000, dict(self.times), len(self.seen),
+            ticks if self.ticking else [],
+        )  # fmt: skip
 
     def restore(self, blocks: Iterable[bytes], metadata: Mapping[TopicPartition, str]) -> None:
         self.restored_from = list(blocks)
