@@ -18,6 +18,7 @@ from detectors.calibration import (
     Profile,
     Uncalibrated,
     calibrate,
+    knows_effect,
     lag_one_autocorrelation,
     share,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "calibrate",
     "catalog",
     "find",
+    "knows_effect",
     "ks_bound",
     "ks_distance",
     "ks_distance_at",

@@ -1,6 +1,6 @@
 """Parameters from a false-alarm budget."""
 
-from detectors.calibration.calibrate import calibrate
+from detectors.calibration.calibrate import calibrate, knows_effect
 from detectors.calibration.dependence import lag_one_autocorrelation
 from detectors.calibration.division import Division, share
 from detectors.calibration.profile import Profile
@@ -30,6 +30,7 @@ __all__ = [
     "focus_alarms",
     "focus_run_length",
     "focus_threshold",
+    "knows_effect",
     "lag_one_autocorrelation",
     "share",
 ]

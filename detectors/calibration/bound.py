@@ -54,7 +54,8 @@ def adwin(request: Request) -> Promise:
             break
         within = ceil(within * 1.05)
     return Promise(
-        params={"delta": width * exp(-strictness), "clock": _CLOCK, "max_buckets": _BUCKETS},
+        params={"delta": width * exp(-strictness), "clock": _CLOCK, "max_buckets": _BUCKETS}
+        | ({} if request.min_effect is None else {"least_change": request.min_effect}),
         method="bound",
         expected_per_30d=checks * cuts * nominal,
         assumes=(

@@ -54,7 +54,13 @@ _METHODS: dict[str, Callable[[Request], Promise]] = {
 }
 _SHAPE = ("conformal", "cramer_von_mises", "jensen_shannon", "kswin", "psi", "wasserstein", "windowed_ks")
 _CLUSTERED = ("ddm", "eddm")  # a fresh start is what alarms most often
+_UNGATED = ("conformal", "ddm", "eddm", "hddm_a", "hddm_w", "kswin", "variance")
 _CATEGORIES = ("chi_squared", "jensen_shannon", "psi")
+
+
+def knows_effect(name: str) -> bool:
+    """Whether a detector can tell a change that matters by its size, so that `calibrate` takes a min_effect for it."""
+    return name not in _UNGATED and name not in ROWS
 
 
 def calibrate(
@@ -81,10 +87,13 @@ def calibrate(
     `min_effect` is the change that matters: smaller ones never fire, however long they last (but by chance, as seldom
     as a healthy series does). For page_hinkley and cusum it is the allowance, in the units of the values (default .05
     for binary, a quarter of a standard deviation for numbers); where it is given, the error of the reference's mean is
-    added, and climbs that such a change could make wait until they are sure. In the same units, z_score and welch_t are
-    held back until their window's mean has moved that far, and shiryaev_roberts takes a mean within it for healthy. For
-    windowed_ks it is a distance (.1), for chi_squared (.05), psi and jensen_shannon (none) a total variation; the
-    others take no notice of it. `window` is in values; None chooses one that finds 1.5 times (chi_squared: 3
+    added, and climbs that such a change could make wait until they are sure. In the same units, shiryaev_roberts takes
+    a mean within it for healthy, and for adwin, ewma, focus, z_score and welch_t a mean must have moved by that much
+    more than by what chance alone would do. For windowed_ks it is a distance (.1), for chi_squared (.05), psi and
+    jensen_shannon a total variation, each as the window shows it; for wasserstein (in standard deviations) and
+    cramer_von_mises (the root mean squared distance of distribution functions) it is added to the threshold. Detectors
+    that know nothing of a change's size (ddm, eddm, hddm_a, hddm_w, kswin, conformal, variance, those over rows) refuse
+    it. `window` is in values; None chooses one that finds 1.5 times (chi_squared: 3
     times) that change, where the reference allows it. `lag_one` is for values that are not consecutive: the
     autocorrelation of those that were; 0 takes them as independent.
 
@@ -111,6 +120,9 @@ def calibrate(
     demand(name in _METHODS or name in ROWS, f"there is no calibration for {name}")
     demand(kind != "categories" or name in _CATEGORIES, f"{name} is for numbers; the values are categories")
     demand(kind == "categories" or name != "chi_squared", f"{name} is for categories; the values are numbers")
+    if min_effect is not None:
+        demand(knows_effect(name), f"{name} does not know how large a change is: it takes no min_effect")
+        demand(isfinite(min_effect) and min_effect >= 0, "min_effect must be a number of at least 0")
     demand(isfinite(rate) and rate > 0, "rate must be a number above 0")
     demand(isfinite(false_alarms) and false_alarms > 0 and series >= 1, "false_alarms and series must be above 0")
     share, looks = false_alarms / series * MONTH / _seconds(per), max(rate * MONTH, 1.0)
@@ -131,8 +143,9 @@ def calibrate(
     else:
         ready = for_level(values, stamps, kind, unit_range=name == "adwin")
     taken = values if ready.profile is None else ready.profile.apply(values, stamps)
+    least = None if min_effect is None else min_effect / ready.unit
     request = Request(
-        name, taken, looks, share, kind, direction, min_effect, window, ready.parameters, ready.busiest, lag_one,
+        name, taken, looks, share, kind, direction, least, window, ready.parameters, ready.busiest, lag_one,
         ready.limits or (float(taken.min()), float(taken.max())),
     )  # fmt: skip
     try:

@@ -55,6 +55,8 @@ def _strays(request: Request, fixed: dict[str, Any], held: Float64Array | None) 
     if held is not None:  # a variance from so many values
         asked = certain(asked, window / found.inflation - 1.0)
     distance = max(_distance(found.steps * side, asked / window) for side in request.sides)
+    if request.min_effect is not None:  # a mean that has moved by so much strays as seldom beyond as a healthy one
+        distance += least
     error = sqrt(1.0 / window + 1.0 / len(held)) if held is not None else sqrt(1.0 / window)
     shift = 1.5 * max(distance, least) / spread
     return Promise(

@@ -28,13 +28,14 @@ _BLOCKS = 64
 class Preparation:
     """`profile`: None where values go in as they are. `seasonal`: whether hours were told apart. `parameters`: see
     `Season`. `busiest`: the mean of the six hours with the highest level, for 0/1 values with a season. `limits`: those
-    that values are held within, where they are."""
+    that values are held within, where they are. `unit`: what one of the detector's units is of the values'."""
 
     profile: Profile | None
     seasonal: bool = False
     parameters: float = 0.0
     busiest: float | None = None
     limits: tuple[float, float] | None = None
+    unit: float = 1.0
 
 
 def for_level(values: Float64Array, stamps: Int64Array | None, kind: Kind, unit_range: bool = False) -> Preparation:
@@ -58,7 +59,7 @@ def for_level(values: Float64Array, stamps: Int64Array | None, kind: Kind, unit_
     if not reach > 1e-100:
         raise Uncalibrated("the reference hardly varies")
     profile = Profile(location, scale * unit, low / unit, high / unit)
-    return Preparation(profile, len(location) > 1, parameters, limits=(profile.low, profile.high))
+    return Preparation(profile, len(location) > 1, parameters, limits=(profile.low, profile.high), unit=unit)
 
 
 def for_shape(values: Float64Array, stamps: Int64Array | None) -> Preparation:

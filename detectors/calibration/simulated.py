@@ -15,6 +15,7 @@ import numpy as np
 
 from detectors.calibration.bootstrap import Knob, by_simulation
 from detectors.calibration.bound import of_categories
+from detectors.calibration.excursions import SURELY
 from detectors.calibration.request import Request
 from detectors.calibration.result import Promise, Uncalibrated
 from detectors.calibration.run_length import ewma_limit, focus_threshold
@@ -35,25 +36,34 @@ ALLOWANCE = 0.25
 
 
 def ewma(request: Request) -> Promise:
-    """Parameters of ewma, with fixed limits."""
+    """Parameters of ewma, with fixed limits; a least effect, and the error of the mean, make them wider."""
     mean, spread, inflation, freedom = _level(request)
+    deviation = sqrt(SMOOTHING / (2.0 - SMOOTHING))
 
     def params(limit: float) -> dict[str, Any]:
         return {"smoothing": SMOOTHING, "limit": limit, "target": mean, "scale": spread, "direction": request.direction}
 
     def finds(limit: float) -> tuple[float, int]:
-        return 1.5 * limit * sqrt(SMOOTHING / (2.0 - SMOOTHING)), ceil(2.0 / SMOOTHING)
+        return 1.5 * limit * deviation, ceil(2.0 / SMOOTHING)
+
+    def wider(found: Promise) -> Promise:
+        if request.min_effect is None:
+            return found
+        error = SURELY * sqrt(inflation / len(request.values))
+        limit = found.params["limit"] + (request.min_effect / spread + error) / deviation
+        return replace(found, params=params(limit), shift=finds(limit)[0])
 
     knob = Knob(params, 2.0, 3.0 * sqrt(inflation), None, finds)
     if inflation == 1.0 and _normal(request):
         limit = ewma_limit(SMOOTHING, request.looks / request.share, 2 if request.direction == "both" else 1)
-        return _closed(request, knob, limit * sqrt(1.0 + 2.0 / SMOOTHING / len(request.values)))
-    return by_simulation(request, knob, inflation, freedom)
+        return wider(_closed(request, knob, limit * sqrt(1.0 + 2.0 / SMOOTHING / len(request.values))))
+    return wider(by_simulation(request, knob, inflation, freedom))
 
 
 def focus(request: Request) -> Promise:
     """Parameters of focus, its target unknown: it takes the reference as values before any change."""
     _, spread, inflation, freedom = _level(request)
+    gate = {} if request.min_effect is None else {"least_change": request.min_effect}
     family = "bernoulli" if request.kind == "binary" and request.parameters == 0.0 else "gaussian"
 
     def params(threshold: float) -> dict[str, Any]:
@@ -66,8 +76,10 @@ def focus(request: Request) -> Promise:
     knob = Knob(params, 1.0, 8.0 * inflation, None, finds, size=STREAM)
     if inflation == 1.0 and family == "gaussian" and _normal(request):
         sides = 2 if request.direction == "both" else 1
-        return _closed(request, knob, focus_threshold(request.looks / request.share, sides))
-    return by_simulation(request, knob, inflation, freedom)
+        found = _closed(request, knob, focus_threshold(request.looks / request.share, sides))
+    else:
+        found = by_simulation(request, knob, inflation, freedom)
+    return replace(found, params=found.params | gate)
 
 
 def variance(request: Request) -> Promise:
@@ -143,7 +155,8 @@ def _distance(
     def finds(threshold: float) -> tuple[float, int]:
         return min(1.0, 4.5 / sqrt(worth)), ceil(window / 1.5)
 
-    gate = {} if request.min_effect is None or not cells else {"min_effect": request.min_effect}
+    least = request.min_effect
+    gate = {} if least is None or not cells else {"min_effect": least}
     start = request.values[-window:][np.linspace(0, window - 1, worth).astype(np.int64)]
     known = freedom if inflation > 1.0 else float("inf")
     found = by_simulation(
@@ -153,6 +166,10 @@ def _distance(
         float(len(request.values)) / inflation,
     )
     threshold = found.params["threshold"] * (inflation if grows else 1.0)
+    if least is not None and not cells:  # of a metric: a healthy sample's distance and the effect's, at the most
+        held_ones = len(request.values) if held is None else len(held)
+        size = window * held_ones / (window + held_ones) if grows else 1.0
+        threshold = size * (sqrt(threshold / size) + least) ** 2 if grows else threshold + least
     return replace(
         found, params=fixed | gate | {"window": window, "threshold": threshold}, inflation=inflation,
         assumes=found.assumes + (f", each of which stands for {inflation:.3g}" if inflation > 1.0 else ""),

@@ -39,7 +39,8 @@ class AdwinParams:
 
     delta: significance of one check, in (0, 1). clock: values between checks. max_buckets: buckets of one size
     before two of them merge. min_window_length: the least values in either part of a cut. grace_period: values
-    before the first check.
+    before the first check. least_change: by how much the means must differ beyond the bound, in units of the values;
+    0 for river's alarms.
     """
 
     delta: float = 0.002
@@ -47,6 +48,7 @@ class AdwinParams:
     max_buckets: int = 5
     min_window_length: int = 5
     grace_period: int = 10
+    least_change: float = 0.0
 
     def __post_init__(self) -> None:
         demand(isfinite(self.delta) and 0 < self.delta < 1, "delta must lie between 0 and 1")
@@ -54,6 +56,7 @@ class AdwinParams:
         demand(2 <= self.max_buckets <= 64, "max_buckets must be 2 to 64")
         demand(1 <= self.min_window_length < 2**53, "min_window_length must be at least 1 value, and below 2^53")
         demand(0 <= self.grace_period < 2**53, "grace_period must not be negative, and below 2^53 values")
+        demand(isfinite(self.least_change) and self.least_change >= 0, "least_change must be a number of at least 0")
 
 
 class Adwin(Detector):
@@ -85,6 +88,7 @@ class Adwin(Detector):
         self._store = np.zeros(end_of_buckets(params.max_buckets) + 4 * (params.max_buckets + AT_ONCE))
         self._store[DELTA:TOTALS] = (
             params.delta, params.clock, params.max_buckets, params.min_window_length, params.grace_period,
+            params.least_change,
         )  # fmt: skip
         self._each = params.clock == 1
         self._waiting: list[float] = []

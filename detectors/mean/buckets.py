@@ -16,11 +16,11 @@ from detectors.detector import ALARMED, IGNORED, SEEN, SINCE, Float64Array, Int6
 LEVELS = 48
 AT_ONCE = 64  # values that are appended together, at most
 TICK, DEEP, SIZES = 4, 5, 8  # in places: values since the start, levels in use, and from there the levels' buckets
-# In store: what is known of the window and of the alarm's cut; the five parameters; from TOTALS on the sums of the
+# In store: what is known of the window and of the alarm's cut; the six parameters; from TOTALS on the sums of the
 # buckets, a row a level, the oldest first, and their variances; at last, room for what is appended.
 WIDTH, TOTAL, VARIANCE, GAP, EPSILON = range(5)
-DELTA, CLOCK, BUCKETS, LEAST, GRACE = range(5, 10)
-TOTALS = 10
+DELTA, CLOCK, BUCKETS, LEAST, GRACE, CHANGE = range(5, 11)
+TOTALS = 11
 
 
 def end_of_buckets(max_buckets: int) -> int:
@@ -164,8 +164,8 @@ def _even(places: Int64Array, store: Float64Array, max_buckets: int, strictness:
 def cut(
     places: Int64Array, store: Float64Array, max_buckets: int, delta: float, least: float, every: bool
 ) -> tuple[float, float, bool]:
-    """The first cut from the oldest whose means are further apart than epsilon: (their distance, epsilon, whether
-    there is one). With `every`, the most telling cut, further apart than epsilon or not."""
+    """The first cut from the oldest whose means are further apart than epsilon and the least change that matters:
+    (their distance, that level, whether there is one). With `every`, the most telling cut, further apart or not."""
     width = store[WIDTH]
     strictness = log(2.0 * log(width) / delta)
     most_gap, most_epsilon = 0.0, 0.0
@@ -186,7 +186,7 @@ def cut(
                 continue
             gap = abs(old_total / old - new_total / new)
             inverse = 1.0 / (old - least + 1.0) + 1.0 / (new - least + 1.0)
-            epsilon = sqrt(2.0 * inverse * spread * strictness) + 2.0 / 3.0 * strictness * inverse
+            epsilon = sqrt(2.0 * inverse * spread * strictness) + 2.0 / 3.0 * strictness * inverse + store[CHANGE]
             if not every and gap > epsilon:
                 return gap, epsilon, True
             if every and (most_epsilon == 0.0 or gap * most_epsilon > most_gap * epsilon):

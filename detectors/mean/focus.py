@@ -46,8 +46,10 @@ class FocusParams:
     default: one alarm in a million gaussian values). family: what the values are: gaussian with a known standard
     deviation, bernoulli (0 and 1, or shares between), poisson (counts), gamma (above 0, of a known shape; 1 is
     exponential). target: healthy mean, in units of the values; None: not known, estimated with each candidate. scale:
-    standard deviation of gaussian values, in their units. shape: of gamma values. direction: up, down or both. Values
-    outside the family's range count as missing.
+    standard deviation of gaussian values, in their units. shape: of gamma values. direction: up, down or both.
+    least_change: a mean that has moved by no more, in units of the values, is no change: the values since must speak as
+    strongly as the threshold against such a mean as well; 0 for the bare test. Values outside the family's range count
+    as missing.
     """
 
     threshold: float = 14.4
@@ -56,6 +58,7 @@ class FocusParams:
     scale: float = 1.0
     shape: float = 1.0
     direction: Literal["up", "down", "both"] = "both"
+    least_change: float = 0.0
 
     def __post_init__(self) -> None:
         demand(isfinite(self.threshold) and self.threshold > 0, "threshold must be a number above 0")
@@ -66,6 +69,7 @@ class FocusParams:
         demand(isfinite(self.scale) and self.scale > 0, "scale must be a number above 0")
         demand(1e-6 <= self.shape <= 1e6, "shape must lie between 1e-6 and 1e6")
         demand(self.direction in _DIRECTIONS, "direction must be up, down or both")
+        demand(isfinite(self.least_change) and self.least_change >= 0, "least_change must be a number of at least 0")
 
 
 class Focus(Detector):
@@ -116,6 +120,7 @@ class Focus(Detector):
             feed(
                 self.counts, self._sums, self._pieces, values, p.threshold,
                 self._family, self._known, self._target, self._scale, _DIRECTIONS[p.direction],
+                p.least_change / (p.scale if p.family == "gaussian" else 1.0),
             )
         )  # fmt: skip
 

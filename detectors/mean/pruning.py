@@ -177,6 +177,35 @@ def _exceeds(
 
 
 @numba.njit(cache=True)
+def _matters(
+    pieces: Float64Array,
+    kept: int,
+    count: float,
+    total: float,
+    family: int,
+    scale: float,
+    known: bool,
+    mean: float,
+    threshold: float,
+    least: float,
+) -> bool:
+    """Whether the values after some piece are over the threshold against a mean that has moved by `least` (upwards
+    where that is above 0) already. An unknown mean counts for as much as the values that it was estimated from."""
+    for i in range(kept - 1, -1, -1):
+        before, after = pieces[AGES, i], count - pieces[AGES, i]
+        if after <= 0.0 or not (known or before > 0.0):
+            continue
+        moved = least + (mean if known else pieces[TOTALS, i] / before)
+        newer = total - pieces[TOTALS, i]
+        if (newer - after * moved) * least <= 0.0:
+            continue
+        share = 1.0 if known else before / count
+        if share * _ratio(newer, after, moved, family, scale) > threshold:
+            return True
+    return False
+
+
+@numba.njit(cache=True)
 def prime(
     counts: Int64Array, sums: Float64Array, pieces: Float64Array, values: Float64Array, family: int, scale: float
 ) -> None:
@@ -208,6 +237,7 @@ def feed(
     target: float,
     scale: float,
     direction: int,
+    least: float,
 ) -> int:
     for at in range(len(values)):
         value = values[at]
@@ -237,8 +267,13 @@ def feed(
                 base = _ratio(total, count, mean, family, scale)
             last = kept - 1
             head = own[HEADS, last] + _ratio(total - own[TOTALS, last], count - own[AGES, last], mean, family, scale)
-            if head > threshold + base - _ROUNDING * (1.0 + base) and _exceeds(
-                own, kept, count, total, family, scale, known, mean, base, threshold
+            if (
+                head > threshold + base - _ROUNDING * (1.0 + base)
+                and _exceeds(own, kept, count, total, family, scale, known, mean, base, threshold)
+                and (
+                    least == 0.0
+                    or _matters(own, kept, count, total, family, scale, known, mean, threshold, sign * least)
+                )
             ):
                 counts[ALARMED] = 1
             else:

@@ -13,6 +13,7 @@ CASES = [
         refused=(
             ({"delta": 0.0}, "delta must lie between 0 and 1"),
             ({"delta": float("nan")}, "delta must lie between 0 and 1"),
+            ({"least_change": -0.1}, "least_change must be a number of at least 0"),
             ({"clock": 0}, "clock must be at least 1"),
             ({"sigma": 1}, "adwin takes the parameters delta, clock"),
         ),

@@ -223,7 +223,7 @@ def test_a_significant_change_that_does_not_matter_is_no_alarm() -> None:
     small = traffic(1, 60_000, change=10_000, changed_error=0.13)
     adwin = WatchSettings("error", "adwin")
     assert model_of(adwin).apply(small, 0) == []
-    assert len(model_of(replace(adwin, min_effect=0.01)).apply(small, 0)) == 1
+    assert len(model_of(replace(adwin, min_effect=0.001)).apply(small, 0)) == 1
 
 
 def test_an_error_that_falls_is_no_alarm_unless_asked_for() -> None:

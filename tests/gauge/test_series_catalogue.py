@@ -100,3 +100,9 @@ def test_a_direction_reaches_a_detector_that_has_one() -> None:
     assert isinstance(config.defaults, ModelConfig)
     (watch,) = SeriesSettings.of(config.defaults, config.limits).watches
     assert watch.params == {"target": 0.5, "direction": "down"}
+
+
+def test_a_least_effect_holds_back_a_detector_that_cannot_tell_how_large_a_change_is() -> None:
+    found, _ = run("variance", min_effect=0.1)  # twice the spread: distribution functions .16 apart
+    assert [each.drift.kind for each in found][:1] == ["fired"]
+    assert run("variance", min_effect=0.5)[0] == []

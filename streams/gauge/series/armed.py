@@ -68,7 +68,7 @@ class Armed:
     @classmethod
     def calibrated(cls, use: str, sample: Sample, terms: Terms) -> Self:
         """With parameters for a share of the budget. Raises Uncalibrated, and ParameterError where there are none."""
-        effect = terms.min_effect
+        effect = terms.min_effect if detectors.knows_effect(use) else None
         if effect is not None and use in MEANS and terms.kind == "numeric":
             effect *= float(sample.values.std())
         found = detectors.calibrate(

@@ -195,7 +195,7 @@ class Watch:
             if alarm < 0:
                 break
             at += alarm
-            found = self._judge(first + at + 1, history)
+            found = self._judge(first + at + 1, history, levels)
             if found is not None:
                 events.append(Event(at, found))
             elif not self._settings.own:
@@ -203,7 +203,16 @@ class Watch:
             at += 1
         return events
 
-    def _judge(self, count: int, history: History) -> DriftFinding | None:
+    def _is_small(self, recent: Float64Array, levels: Levels) -> bool:
+        """Whether the values since a change are closer to the reference than what matters, where that was said to a
+        detector that cannot tell: as a distance of distribution functions."""
+        least = self._settings.min_effect
+        if least is None or self.use in MEANS or self._settings.own or detectors.knows_effect(self.use):
+            return False
+        reference = levels()
+        return reference is not None and detectors.ks_distance(recent, reference) < least
+
+    def _judge(self, count: int, history: History, levels: Levels) -> DriftFinding | None:
         """The finding of an alarm at the `count`-th value; None where it does not matter."""
         assert self._armed is not None
         change, change_at = history.change(self._armed.since, self._begin, self._base, count)
@@ -212,6 +221,8 @@ class Watch:
         if self._kind != "categories" and self._mode != "both" and (rise > 0) != (self._mode == "up"):
             return None
         if self.use in MEANS and abs(rise) < self._least(before):
+            return None
+        if self._is_small(history.recent(count)[-after.count :], levels):
             return None
         self._before, self._fired_at, self._calm_since, self.fired = before, count, None, True
         numeric = self._kind != "categories"
