@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 
@@ -31,6 +33,8 @@ from streams.records import OutputRecord, TopicPartition
 _ANY_PARTITION = -1
 _QUEUE_TIMEOUT = 30.0
 _CLOSE_TIMEOUT = 2.0
+_GRACE = 5.0
+"""Seconds after its time-out by which a call of librdkafka must have come back."""
 
 
 class KafkaProducer:
@@ -65,7 +69,7 @@ class KafkaProducer:
         refuse_foreign_offsets(offsets, group)
         entries = [confluent_kafka.TopicPartition(*p, c.offset, c.metadata) for p, c in offsets.items()]
         with self._step("send_offsets"):
-            self._client.send_offsets_to_transaction(entries, group.opaque, timeout)
+            self._within(timeout, lambda: self._client.send_offsets_to_transaction(entries, group.opaque, timeout))
 
     def commit(self, timeout: float) -> None:
         try:
@@ -123,6 +127,23 @@ class KafkaProducer:
                 self._undelivered = failure
         elif on_delivery is not None:
             on_delivery(message.offset())
+
+    def _within(self, timeout: float, call: Callable[[], object]) -> None:
+        """The call, on a thread: librdkafka may not come back when the coordinator dies meanwhile. The thread keeps
+        the client, and a new producer of the same id ends the transaction."""
+        done: Future[object] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(call())
+            except Exception as problem:  # noqa: BLE001 (raised where it is waited for)
+                done.set_exception(problem)
+
+        threading.Thread(target=run, name="producer-call", daemon=True).start()
+        try:
+            done.result(timeout + _GRACE)
+        except TimeoutError:
+            raise ProducerFatal(f"no word from the client within {timeout + _GRACE:.0f} s", "_TIMED_OUT") from None
 
     @contextmanager
     def _step(self, step: Step) -> Iterator[None]:
