@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.chaos.cluster import ThreeBrokers
 from tests.chaos.deeds import Done, Scene, do, settle
+from tests.chaos.evidence import as_it_lies, keep
 from tests.chaos.fleet import Fleet
 from tests.chaos.plan import DYNAMIC, SLOTS, Deed
 from tests.chaos.traffic import Flow
@@ -33,10 +34,12 @@ _LONG = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What the workers are told beyond the defaults, and the session's time-out that follows, seconds."""
+    """What the workers are told beyond the defaults, the session's time-out that follows, and for how long all may be
+    waited for at the end; seconds."""
 
     client: Mapping[str, Any]
     session: float
+    patience: float = 120.0
 
 
 DEFAULTS = Pace({}, 12.0)
@@ -102,8 +105,15 @@ def survive(
             tell(f"{time.monotonic() - began:5.0f} s  the rest of the traffic, and the verdict")
             flow.finish()
             settle(scene)
-            log = flow.after(traffic.sentinels())
-            verdict = judge(kafka, topics, options, oracle.expect(log, SIZES), folder, patience=300)
+            sent = flow.after(traffic.sentinels())
+            log = as_it_lies(kafka, topics, sent)
+            if len(log) > len(sent):
+                tell(f"{len(log) - len(sent)} records lie twice in the inputs: the traffic's own producer's copies")
+            try:
+                verdict = judge(kafka, topics, options, oracle.expect(log, SIZES), folder, patience=pace.patience)
+            except AssertionError:
+                tell(f"what was wrong can be looked at: {keep(kafka, topics, folder)}")
+                raise
             for slot in fleet.running:
                 fleet.retire(slot)
         finally:
