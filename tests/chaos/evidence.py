@@ -14,24 +14,29 @@ from tests.kafka_client import Kafka
 
 
 def as_it_lies(kafka: Kafka, topics: Topics, log: Sequence[Logged]) -> list[Logged]:
-    """What was sent, as the inputs hold it: a producer's own copy of a record is one more record, of which the system
-    must tell the duplicate. AssertionError where the cluster has lost what it acknowledged, or holds what nobody sent.
+    """What was sent, as the inputs hold it. The broker does not say where a record lies that it has found to be a copy
+    of one it had already (its offset is None): it is looked for. A copy that was written is one more record, of which
+    the system must tell the duplicate. AssertionError where the cluster has lost what it acknowledged, or holds what
+    nobody sent.
     """
     there = {
         (topic, message.partition(), message.offset()): message
         for topic in topics.inputs.values()
         for message in kafka.read(topic)
     }
-    sent = {(topics[logged.record.topic], logged.partition, logged.offset): logged for logged in log}
-    lost = sent.keys() - there.keys()
-    assert not lost, f"the cluster has lost {len(lost)} records that it acknowledged, such as {min(lost)}"
-    by_bytes = {(place[0], logged.record.key, logged.record.value): logged for place, logged in sent.items()}
-    copies = []
-    for place in sorted(there.keys() - sent.keys()):
-        twin = by_bytes.get((place[0], there[place].key(), there[place].value()))
-        assert twin is not None, f"nobody sent what lies at {place}"
-        copies.append(Logged(twin.record, *place[1:]))
-    return [*log, *copies]
+    found = [logged for logged in log if logged.offset is not None]
+    claimed = {(topics[logged.record.topic], logged.partition, logged.offset) for logged in found}
+    assert claimed <= there.keys(), f"the cluster has lost what it acknowledged: {sorted(claimed - there.keys())[:5]}"
+    unplaced = [logged.record for logged in log if logged.offset is None]
+    by_bytes = {(topics[logged.record.topic], logged.record.key, logged.record.value): logged.record for logged in log}
+    for place in sorted(there.keys() - claimed):
+        record = by_bytes.get((place[0], there[place].key(), there[place].value()))
+        assert record is not None, f"nobody sent what lies at {place}"
+        if record in unplaced:
+            unplaced.remove(record)
+        found.append(Logged(record, *place[1:]))
+    assert not unplaced, f"the cluster has lost {len(unplaced)} records that it acknowledged, such as {unplaced[0]}"
+    return found
 
 
 def keep(kafka: Kafka, topics: Topics, folder: Path) -> Path:

@@ -96,11 +96,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A record that was sent, and where the log put it."""
+    """A record that was sent, and where the log put it.
+
+    `offset` is None where the broker did not say: it had the record already, and found this to be a copy.
+    """
 
     record: Record
     partition: int
-    offset: int
+    offset: int | None
 
 
 def rfc3339(milliseconds: int) -> str:
