@@ -66,7 +66,8 @@ MOST_COUNTED = 1_000_000
 
 def _profile(profile: dict[str, Any]) -> dict[str, Any]:
     """A profile whose every subject can be a reference: the gauge meets it again at each replay, so it must not
-    stumble over it then."""
+    stumble over it then. What else is in it is left out, and numbers are floats."""
+    found: dict[str, Any] = {}
     for subject, body in profile.items():
         if not isinstance(body, dict):
             raise PydanticCustomError("invalid_type", "must map each subject to its values or counts")
@@ -86,7 +87,14 @@ def _profile(profile: dict[str, Any]) -> dict[str, Any]:
             raise PydanticCustomError("out_of_range", "must have a lag_one between -1 and 1")
         if not _unicode([subject, *(counts or ())]):
             raise PydanticCustomError("invalid_utf8", "must be text without lone surrogates")
-    return profile
+        told = {
+            "values": values and [None if each is None else float(each) for each in values],
+            "counts": counts,
+            "rate": None if rate is None else float(rate),
+            "lag_one": None if lag_one is None else float(lag_one),
+        }
+        found[subject] = {name: each for name, each in told.items() if each is not None}
+    return found
 
 
 _SLOWEST, _FASTEST = 1e-9, 1e9
@@ -96,7 +104,9 @@ def _sensible(value: Any) -> bool:
     """Whether it is a number that can be reckoned with; NaN and Infinity count as missing, as in events."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return not math.isfinite(value) or abs(value) <= MAX_NUMBER
+    if isinstance(value, float) and not math.isfinite(value):
+        return True
+    return abs(value) <= MAX_NUMBER  # of an integer of any length too
 
 
 def _within(value: Any, least: float, most: float) -> bool:

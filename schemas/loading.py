@@ -31,6 +31,8 @@ class ConfigError(ValueError):
     """The configuration is wrong. Its text is one sentence: file, line, key, and what is allowed."""
 
 
+_LONGEST_NAME = 100
+"""Characters of a key that an error shows."""
 _DEEPEST = 50
 """Levels of a file. PyYAML's time grows with the square of the depth, and its stack with the depth."""
 _MOST_NODES = 100_000
@@ -54,6 +56,12 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> str:
+        text: str = super().construct_scalar(node)
+        if not _is_unicode(text):  # an escape may say so
+            raise yaml.constructor.ConstructorError(None, None, "text with a lone surrogate", node.start_mark)
+        return text
 
 
 for _tag, _pattern, _first in [
@@ -273,5 +281,7 @@ def _said(error: ErrorDetails) -> str:
 def _dotted(at: KeyPath) -> str:
     text = ""
     for part in at:
+        if isinstance(part, str) and len(part) > _LONGEST_NAME:
+            part = f"{part[:_LONGEST_NAME]}…"
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
