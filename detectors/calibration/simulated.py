@@ -28,7 +28,7 @@ STREAM = 1 << 15
 """Values of a simulated stream for focus, at least: it looks back as far as it has run."""
 RATIO = 1.5
 """The factor on the standard deviation that `variance` finds soonest."""
-OTHERS = 30
+OTHERS = 100
 """The values beside the commonest that a reference must hold, where a distance counts how far values move: the
 reference that is kept is a tenth of it, in which rare errors may be none."""
 ALLOWANCE = 0.25
