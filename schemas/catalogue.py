@@ -25,6 +25,8 @@ class Adwin(WatchedDetector):
     """Shortest sub-window tested."""
     grace_period: int = Field(default=10, ge=0)
     """Values before the first test."""
+    least_change: float = Field(default=0.0, ge=0)
+    """By how much the means must differ beyond the bound, in units of the values."""
 
 
 class PageHinkley(WatchedDetector):
@@ -173,6 +175,8 @@ class Focus(WatchedDetector):
     """Healthy standard deviation, in units of the values."""
     shape: float = Field(default=1.0, gt=0)
     """Shape of gamma values."""
+    least_change: float = Field(default=0.0, ge=0)
+    """A mean that has moved by no more is no change, in units of the values."""
 
 
 class HddmA(WatchedDetector):
