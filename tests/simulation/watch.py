@@ -107,7 +107,6 @@ class Watch:
             seen.add(place)
             if row.kind == TICK:
                 self._told.add(number)
-            if row.kind == TICK:
                 self._tick(place, message.task, row)
             elif row.kind == CONTROL:
                 self._copy(place, row)

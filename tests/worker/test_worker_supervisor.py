@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
 import signal
 import subprocess
 import sys
@@ -15,24 +18,29 @@ from tests.service import role, wait_until
 
 
 @contextmanager
-def family(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def family(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "tests.worker.family", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0, start_new_session=True) as process:
         try:
             yield process
         finally:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):  # stages that outlived it too
+                os.killpg(process.pid, signal.SIGKILL)
 
 
-def said(process: subprocess.Popen[str], lines: int) -> set[str]:
+def said(process: subprocess.Popen[bytes], lines: int) -> set[str]:
     assert process.stdout is not None
-    return {process.stdout.readline().strip() for _ in range(lines)}
+    found = set()
+    for _ in range(lines):
+        assert select.select([process.stdout], [], [], 30)[0], f"silence for 30 s after {found}"
+        found.add(process.stdout.readline().decode().strip())
+    return found
 
 
 @pytest.mark.parametrize(("how", "code"), [("exit:3", 3), ("exit:0", 0), ("kill", 1)])
 def test_when_one_stage_ends_the_other_is_stopped_and_its_code_is_the_supervisors(how: str, code: int) -> None:
     with family(how) as process:
-        text, _ = process.communicate(timeout=60)
+        text = process.communicate(timeout=60)[0].decode()
     assert process.returncode == code
     assert "gauge stopped in order" in text or "gauge began" not in text
 
@@ -54,7 +62,7 @@ def test_stages_notice_that_their_supervisor_was_killed() -> None:
 
 def test_a_supervisor_that_finds_no_kafka_takes_its_stages_with_it() -> None:
     with family("stay", "never") as process:
-        text, _ = process.communicate(timeout=60)
+        text = process.communicate(timeout=60)[0].decode()
     assert process.returncode == 7
     assert "began" not in text.replace("never began", "")
 
