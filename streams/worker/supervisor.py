@@ -49,10 +49,11 @@ class _Child:
         """Let it begin, and learn its port; on a thread, so that a child that never says it holds nobody up."""
 
         def read() -> None:
-            said = self.link.makefile("r").readline().strip()
-            self.port = int(said) if said else None
+            with contextlib.suppress(ConnectionResetError):  # it died before it read that it may begin
+                said = self.link.makefile("r").readline().strip()
+                self.port = int(said) if said else None
 
-        with contextlib.suppress(BrokenPipeError):  # it has died already, which its end tells
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has died already, which its end tells
             self.link.sendall(_BEGIN)
         self.reader = threading.Thread(target=read, name=f"link-{self.stage}", daemon=True)
         self.reader.start()
@@ -167,21 +168,29 @@ def _answers(children: Sequence[_Child]) -> Answers:
 
 
 class Link:
-    """The child's end of the socket pair."""
+    """The child's end of the socket pair. A parent that died without having read what was said to it resets the pair,
+    rather than ending it; either is its end."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
 
     def wait(self) -> bool:
         """Whether the stage may begin; False when the parent has ended instead."""
-        return self._socket.recv(len(_BEGIN)) == _BEGIN
+        return self._heard() == _BEGIN
 
     def announce(self, port: int, stop: Callable[[], None]) -> None:
         """Say the port; call `stop` when the supervisor is gone."""
-        self._socket.sendall(f"{port}\n".encode())
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its end, which `watch` sees
+            self._socket.sendall(f"{port}\n".encode())
 
         def watch() -> None:
-            if not self._socket.recv(1):
+            if not self._heard():
                 stop()
 
         threading.Thread(target=watch, name="supervisor-link", daemon=True).start()
+
+    def _heard(self) -> bytes:
+        try:
+            return self._socket.recv(1)
+        except ConnectionResetError:
+            return b""

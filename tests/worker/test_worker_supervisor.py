@@ -6,14 +6,17 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
 import pytest
 
+from streams.worker import Link
 from tests.service import role, wait_until
 
 
@@ -58,6 +61,24 @@ def test_stages_notice_that_their_supervisor_was_killed() -> None:
         assert said(process, 2) == {"join began", "gauge began"}
         process.kill()
         assert said(process, 2) == {"join stopped in order", "gauge stopped in order"}
+
+
+@pytest.mark.parametrize("when", ["before it may begin", "before it read the port", "before the port was said"])
+def test_a_stage_sees_the_end_of_a_supervisor_that_left_words_unread(when: str) -> None:
+    ours, theirs = socket.socketpair()
+    stopped = threading.Event()
+    with theirs:
+        link = Link(theirs)
+        if when == "before it may begin":
+            theirs.sendall(b"unread")
+            ours.close()
+            assert not link.wait()
+            return
+        if when == "before the port was said":
+            ours.close()
+        link.announce(1, stopped.set)
+        ours.close()
+        assert stopped.wait(30)
 
 
 def test_a_supervisor_that_finds_no_kafka_takes_its_stages_with_it() -> None:
