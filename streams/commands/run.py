@@ -13,7 +13,7 @@ from schemas import Config
 from streams.commands.main import ConfigPath, app, configuration, is_verbose, kafka_of, told_to_people
 from streams.commands.permissions import lacking, principal_of
 from streams.log import KafkaLog
-from streams.worker import Children, KafkaRefuses, Layout, Link, StageName, preload, prepare, run_stage
+from streams.worker import Children, KafkaRefuses, Layout, Link, StageName, preload, prepare, run_stage, warm_up
 
 CHECK_WITHIN = 15.0
 
@@ -66,10 +66,12 @@ def _child(config: Config, instance: str | None, name: str, link: Link, *, verbo
     """A stage in a process of its own, once the parent has found Kafka as it should be."""
     try:
         with told_to_people(verbose=verbose):
+            stage = cast("StageName", name)
+            warm_up(stage)
             if link.wait():
                 log = kafka_of(config)
                 run_stage(
-                    cast("StageName", name), config, log, _prepare(config, log, StageChoice(name)),
+                    stage, config, log, _prepare(config, log, StageChoice(name)),
                     instance=instance, from_now=from_now, http=("127.0.0.1", 0),
                     on_listening=lambda port, worker: link.announce(port, worker.stop),
                 )  # fmt: skip

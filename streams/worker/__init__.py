@@ -6,7 +6,7 @@ from streams.worker.gauge_stage import GaugeStage, GaugeTopics
 from streams.worker.join_stage import JoinStage, JoinTopics
 from streams.worker.logs import set_up_logs
 from streams.worker.loop import Worker
-from streams.worker.process import StageName, make_worker, preload, run_stage
+from streams.worker.process import StageName, make_worker, preload, run_stage, warm_up
 from streams.worker.settings import WorkerSettings
 from streams.worker.supervisor import Children, Link
 from streams.worker.telemetry import Telemetry
@@ -43,4 +43,5 @@ __all__ = [
     "sentence",
     "set_up_logs",
     "wanted",
+    "warm_up",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,8 @@ from tests.simulation.plan import Member, Plan
 TOPICS = Topics("sim")
 SIZES = (HOUR,)
 ROLLING = 20
+_TOO_LITTLE = "1kB"
+"""For all that a worker of the join holds: everything else lies on disk, from the first record on."""
 PAGE_HINKLEY: dict[str, Any] = {"min_instances": 4, "threshold": 1.0}
 
 
@@ -36,6 +39,8 @@ def configuration(plan: Plan) -> Config:
         {"on": "error", "use": "page_hinkley", "severity": "critical", **PAGE_HINKLEY},
         {"on": "score", "use": "page_hinkley", "severity": "warning", **PAGE_HINKLEY},
     ]
+    if plan.spills:
+        options["state"] = {"memory": _TOO_LITTLE, "directory": tempfile.gettempdir()}
     return Config.model_validate(options)
 
 

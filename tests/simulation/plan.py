@@ -122,6 +122,11 @@ class Plan:
     more_troubles: tuple[Trouble, ...] = ()
 
     @property
+    def spills(self) -> bool:
+        """Whether all that the join holds lies in files: so that a quarter of all histories play with those."""
+        return self.seed % 4 == 2
+
+    @property
     def parts(self) -> list[Sent | Trouble]:
         """What can be taken out, by number: records, troubles, then the records and troubles that were added."""
         return [*self.sent, *self.troubles, *self.more_sent, *self.more_troubles]

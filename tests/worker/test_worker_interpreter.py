@@ -37,3 +37,16 @@ dot = numba.njit(lambda a, b: a @ b)
 assert dot(np.eye(2), np.full((2, 2), 3.0)).tolist() == [[3.0, 3.0], [3.0, 3.0]], "numba too finds its BLAS"
 """
     )
+
+
+def test_a_warm_join_has_its_kernels_loaded_before_it_has_read_anything() -> None:
+    _holds(
+        """
+from streams.worker import preload, warm_up
+preload()
+from streams.join.past import hold_labels, hold_predictions
+assert not hold_predictions.signatures and not hold_labels.signatures
+warm_up("join")
+assert hold_predictions.signatures and hold_labels.signatures, "those of a restore"
+"""
+    )

@@ -17,7 +17,7 @@ from streams.records import RecordBatch, TopicPartition
 _AT_ONCE = 5000
 _HARMLESS = TRANSIENT | {KafkaError.GROUP_AUTHORIZATION_FAILED}
 """The client looks for the coordinator of the group it must name; nothing is ever asked of it, so it may be refused."""
-_TURN = 0.05  # consume() waits for its whole number or this long, also at the end
+_TURN = 0.25
 
 
 class KafkaReader:
@@ -48,9 +48,7 @@ class KafkaReader:
         position = start
         deadline = time.monotonic() + timeout
         while position < end:
-            with translated("consume"):
-                messages = self._client.consume(min(_AT_ONCE, end - position), _TURN)
-            if messages:
+            if messages := self._there_is(min(_AT_ONCE, end - position)):
                 records, stamps, events = split_events(messages)
                 for batch in batches(records, stamps) if len(records) else []:
                     position = int(batch.offsets[-1]) + 1
@@ -64,6 +62,13 @@ class KafkaReader:
                 raise Unreachable(
                     f"{partition.topic}/{partition.partition} gives nothing from {position} on, of {end}", "_TIMED_OUT"
                 )
+
+    def _there_is(self, most: int) -> list[Message]:
+        """Wait for the first, then take what is there: a consume() of many waits for all of them, or its whole time,
+        and a partition's end is no reason for it to return."""
+        with translated("consume"):
+            messages: list[Message] = self._client.consume(1, _TURN)
+            return messages + self._client.consume(most, 0) if messages else messages
 
     def _end_of(self, events: Sequence[Message], partition: TopicPartition) -> int:
         """Where the client says the partition ends: behind markers and aborted records it never hands out."""
