@@ -2,13 +2,14 @@
 
     python -m tests.benchmarks.state [--held 1000000 10000000] [--memory 256] [--directory DIR] [--rounds 30]
 
-For each number of predictions held, a process for each store: `memory`, and `disk` with `--memory` MiB as
-state.memory. It takes in that many predictions; then every round brings 10,000 predictions and 10,000 labels and
-lets 10,000 predictions go, the labels first for predictions of about the same age (`near`), then for any of the
-newer half of all that is held (`anywhere`), then the same with the page cache emptied of the store's files before
-each round (`cold`). Decoded columns are made before the clock starts; outcomes and journal are encoded. At last a
-task is restored from the journal of the first part of it. Prints a JSON line for each, and ratios. Rates are given by
-the wall clock and by CPU-seconds (the kernel's part included), which a busy machine distorts less.
+For each number of predictions held, a process for each store: `memory`, `disk` with `--memory` MiB as state.memory, and
+where it is installed `rocksdict` (state_rocksdict.py). It takes in that many predictions; then every round brings
+10,000 predictions and 10,000 labels and lets 10,000 predictions go, the labels first for predictions of about the same
+age (`near`), then for any of the newer half of all that is held (`anywhere`), then the same with the page cache emptied
+of the store's files before each round (`cold`). Decoded columns are made before the clock starts; outcomes and journal
+are encoded. At last a task is restored from the journal of the first part of it. Prints a JSON line for each, and
+ratios. Rates are given by the wall clock and by CPU-seconds (the kernel's part included), which a busy machine distorts
+less.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from streams.join import JoinTask, ModelJoin
 from streams.records import Int64Array, Moment
 from streams.worker.spill import Spill, SpillRoom
 from tests.benchmarks.join_speed import RECORDS, labels_of, predictions_of, prepared_task, records
+from tests.benchmarks.state_rocksdict import Rocks
+from tests.benchmarks.state_rocksdict import is_there as rocksdict_is_there
 
 PER_MILLISECOND = 10  # predictions, in event time
 UNITS = ("a_second", "a_cpu_second")
@@ -80,19 +83,10 @@ class Bench:
         step = self.task.apply(batches, Moment(at, frozenset()))
         spent = time.perf_counter() - start, time.process_time() - busy
         gc.enable()
-        self._note_memory()
+        note_memory(self.most)
         if len(self.journal) < 50:
             self.journal += step.journal
         return spent
-
-    def near(self) -> Int64Array:
-        """Predictions about half as old as the oldest."""
-        middle = self.first - self.held // 2
-        return np.unique(middle + self.draw.integers(0, 2 * RECORDS, RECORDS))
-
-    def anywhere(self) -> Int64Array:
-        """Predictions of any age up to half that of the oldest."""
-        return np.unique(self.first - self.draw.integers(RECORDS, self.held // 2 + RECORDS, RECORDS))
 
     def forget_cache(self) -> None:
         """Write what is not written yet, and empty the page cache of the files."""
@@ -102,10 +96,25 @@ class Bench:
                 os.fdatasync(file.fileno())
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
-    def _note_memory(self) -> None:
-        told = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        for name, key in (("anonymous", "RssAnon"), ("files", "RssFile")):
-            self.most[name] = max(self.most[name], int(told[key].split()[0]) // 1024)
+
+def near(first: int, held: int, draw: np.random.Generator) -> Int64Array:
+    """Predictions about half as old as the oldest; `first` is the number of the next."""
+    return np.unique(first - held // 2 + draw.integers(0, 2 * RECORDS, RECORDS))
+
+
+def anywhere(first: int, held: int, draw: np.random.Generator) -> Int64Array:
+    """Predictions of any age up to half that of the oldest."""
+    return np.unique(first - draw.integers(RECORDS, held // 2 + RECORDS, RECORDS))
+
+
+KINDS = {"near": near, "anywhere": anywhere, "cold": anywhere}
+
+
+def note_memory(most: dict[str, int]) -> None:
+    """Keep the most that there was, in MiB."""
+    told = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    for name, key in (("anonymous", "RssAnon"), ("files", "RssFile")):
+        most[name] = max(most[name], int(told[key].split()[0]) // 1024)
 
 
 def measure(held: int, memory: int | None, directory: Path, rounds: int) -> dict[str, object]:
@@ -118,18 +127,17 @@ def measure(held: int, memory: int | None, directory: Path, rounds: int) -> dict
         "store": "memory" if memory is None else "disk",
         "state_memory_mib": memory,
     }
-    bench._note_memory()
+    note_memory(bench.most)
     told["mib_before"] = {**bench.most}
     told["taking_in"] = _rates([bench.turn() for _ in range(held // RECORDS - 2)], RECORDS)
-    kinds = {"near": bench.near, "anywhere": bench.anywhere}
-    if memory is not None:
-        kinds["cold"] = bench.anywhere
-    for name, labels in kinds.items():
+    for name, choose in KINDS.items():
+        if name == "cold" and memory is None:
+            continue
         spent, count = [], 0
         for _ in range(rounds):
             if name == "cold":
                 bench.forget_cache()
-            chosen = labels()
+            chosen = choose(bench.first, held, bench.draw)
             spent.append(bench.turn(chosen))
             count = RECORDS + len(chosen)
         told[name] = _rates(spent, count)
@@ -139,6 +147,34 @@ def measure(held: int, memory: int | None, directory: Path, rounds: int) -> dict
     again.task.restore(bench.journal, {})
     told["restoring"] = _rates([(time.perf_counter() - start, time.process_time() - busy)], again.task.held)
     told["disk_mib"] = disk_used(bench.room)
+    return told
+
+
+def measure_rival(held: int, memory: int, directory: Path, rounds: int) -> dict[str, object]:
+    """The same pattern of RocksDB, alone (state_rocksdict.py)."""
+    rocks, draw, most, first = Rocks(memory, directory), np.random.default_rng(1), {"anonymous": 0, "files": 0}, 0
+    note_memory(most)
+    told: dict[str, object] = {"held": held, "store": "rocksdict", "state_memory_mib": memory, "mib_before": {**most}}
+
+    def turn(labels: Int64Array | None = None) -> tuple[float, float]:
+        nonlocal first
+        each = np.arange(RECORDS)
+        gone = None if first < held else keys_of(first - held + each)
+        spent = rocks.turn(keys_of(first + each), None if labels is None else keys_of(labels), gone)
+        first += RECORDS
+        note_memory(most)
+        return spent
+
+    told["taking_in"] = _rates([turn() for _ in range(held // RECORDS)], RECORDS)
+    for name in ("near", "anywhere"):
+        spent, count = [], 0
+        for _ in range(rounds):
+            chosen = KINDS[name](first, held, draw)
+            spent.append(turn(chosen))
+            count = RECORDS + len(chosen)
+        told[name] = _rates(spent, count)
+    told |= {"mib_most": most, "disk_mib": rocks.disk_mib()}
+    rocks.close()
     return told
 
 
@@ -160,25 +196,33 @@ def main() -> None:
     parser.add_argument("--memory", type=int, default=256, help="state.memory in MiB")
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"))
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--store", choices=["memory", "disk"], help="one of both, in this process")
+    parser.add_argument("--store", choices=["memory", "disk", "rocksdict"], help="one of them, in this process")
     given = parser.parse_args()
+    if given.store == "rocksdict":
+        print(json.dumps(measure_rival(given.held[0], given.memory, given.directory, given.rounds)), flush=True)
+        return
     if given.store:
         memory = None if given.store == "memory" else given.memory
         print(json.dumps(measure(given.held[0], memory, given.directory, given.rounds)), flush=True)
         return
     print(json.dumps({"load": psutil.getloadavg(), "cores": psutil.cpu_count()}))
+    stores = ["memory", "disk", *(["rocksdict"] if rocksdict_is_there() else [])]
+    if "rocksdict" not in stores:
+        print("rocksdict is not installed, and left out")
     for held in given.held:
         common = ["--memory", str(given.memory), "--directory", str(given.directory), "--rounds", str(given.rounds)]
         told = {}
-        for store in ("memory", "disk"):
+        for store in stores:
             command = [sys.executable, "-m", "tests.benchmarks.state", "--held", str(held), "--store", store, *common]
             said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             line = said.splitlines()[-1]  # what comes before it is logged
             print(line, flush=True)
             told[store] = json.loads(line)
-        for name in ("taking_in", "near", "anywhere", "restoring"):
-            ratios = {unit: round(told["disk"][name][unit] / told["memory"][name][unit], 3) for unit in UNITS}
-            print(json.dumps({"held": held, f"{name}: disk to memory": ratios}), flush=True)
+        for other in (store for store in stores if store != "disk"):
+            for name in ("taking_in", "near", "anywhere", "restoring"):
+                if name in told[other]:
+                    ratios = {unit: round(told["disk"][name][unit] / told[other][name][unit], 3) for unit in UNITS}
+                    print(json.dumps({"held": held, f"{name}: disk to {other}": ratios}), flush=True)
 
 
 if __name__ == "__main__":
