@@ -13,22 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from metrics import binary, roc_auc
-from schemas import canonical_class
-from streams.gauge.windows import figures
+from metrics import roc_auc
 from streams.gauge.windows.change import begin_of_new, kinds_of, with_other_sizes
-from streams.gauge.windows.features import fold_features, inputs
-from streams.gauge.windows.gather import drop_scores, merge_cells, merge_ring, pane_cells, scores_of
+from streams.gauge.windows.features import fold_features
+from streams.gauge.windows.gather import drop_scores, scores_of
 from streams.gauge.windows.intact import look_at
 from streams.gauge.windows.kernel import BINARY, MULTICLASS, REGRESSION, ROW, UNDECIDED, Plan, admit, fold, needs
-from streams.gauge.windows.maturity import expected_coverage
-from streams.gauge.windows.names import LONGEST, OTHER, Names
+from streams.gauge.windows.names import LONGEST, Names
 from streams.gauge.windows.settings import TaskType, WindowSettings
 from streams.gauge.windows.store import (
     EVER,
     FREE_CHUNK,
     LONG,
-    N_CLASSES,
     N_SCOPES,
     N_WINDOWS,
     OUTCOMES,
@@ -45,6 +41,7 @@ from streams.gauge.windows.store import (
     with_room,
     without_pairs,
 )
+from streams.gauge.windows.telling import Telling, cells_of
 from streams.gauge.windows.tree import store_from, tree_of
 from streams.gauge.windows.versions import (
     admit_variants,
@@ -56,14 +53,13 @@ from streams.gauge.windows.versions import (
     scopes_of,
     settled,
 )
-from streams.gauge.windows.view import WindowState, WindowView
+from streams.gauge.windows.view import WindowView
 from streams.outcomes import Kind, Rows
 from streams.records import Int32Array, Int64Array
 
 _TASKS: dict[TaskType | None, int] = {
     None: UNDECIDED, "binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION
 }  # fmt: skip
-_STATES: tuple[WindowState, ...] = ("open", "closed", "final")
 _NEVER = -(2**62)  # a watermark before all time
 _DAY = 86_400_000
 
@@ -268,12 +264,15 @@ class ModelWindows:
         order = np.lexsort(
             (windows["start"][places], windows["kind"][places], windows["scope"][places], windows["looked"][places])
         )
-        expected: dict[int, float | None] = {}
+        telling = Telling(
+            self._store, self._names, self._settings, self.task, self._plan(counting=False, scoring=False),
+            self._pane, self._bins, watermark, self._revision_base,
+        )  # fmt: skip
         views: list[WindowView] = []
         for window in places[order].tolist():
             if len(views) >= limit:
                 break
-            view = self._look(window, int(state[window]), clock, watermark, expected)
+            view = self._look(telling, window, int(state[window]), clock)
             if view is not None:
                 views.append(view)
         # At every tick that made a window final, so that a snapshot, which compacts too, changes nothing.
@@ -281,12 +280,10 @@ class ModelWindows:
             self._compact()
         return views
 
-    def _look(
-        self, window: int, state: int, clock: int, watermark: int | None, expected: dict[int, float | None]
-    ) -> WindowView | None:
+    def _look(self, telling: Telling, window: int, state: int, clock: int) -> WindowView | None:
         """The window's view, and its marks set; None where nothing has changed after all."""
         windows = self._store.windows
-        view = self._view(window, state, watermark, expected)
+        view = telling.view(window, state)
         windows["looked"][window] = clock
         if (
             state == windows["state"][window]
@@ -309,7 +306,7 @@ class ModelWindows:
         scope, kind = int(windows["scope"][window]), int(windows["kind"][window])
         windows["alive"][window] = 0
         self._bins.pop(window, None)
-        members = self._cells_of(window)
+        members = cells_of(store, self._settings, self._pane, window)
         store.cell_windows[members, kind] = -1
         gone = members[np.all(store.cell_windows[members] < 0, axis=1)]
         cells["alive"][gone] = 0
@@ -320,114 +317,6 @@ class ModelWindows:
     def _compact(self) -> None:
         self._store, window_of = compact(self._store)
         self._bins = {int(window_of[window]): bins for window, bins in self._bins.items()}
-
-    def _cells_of(self, window: int) -> Int64Array:
-        windows, scopes = self._store.windows, self._store.scopes
-        scope, kind, start = int(windows["scope"][window]), int(windows["kind"][window]), int(windows["start"][window])
-        if kind == self._kinds:
-            return np.array([scopes["ever_cell"][scope]], np.int64)
-        size = self._settings.tumbling[kind]
-        cells: Int64Array = pane_cells(self._store, scope, start, start + size, self._pane)
-        return cells
-
-    def _view(self, window: int, state: int, watermark: int | None, expected: dict[int, float | None]) -> WindowView:
-        store, settings = self._store, self._settings
-        windows = store.windows
-        scope, kind, start = int(windows["scope"][window]), int(windows["kind"][window]), int(windows["start"][window])
-        version, variant, key, segment = store.scopes["key"][scope].tolist()
-        is_tumbling, is_rolling, whole = kind < self._kinds, kind > self._kinds, key < 0
-        told_inputs: dict[str, dict[str, Any]] = {}
-        if is_rolling:
-            plan = self._plan(counting=False, scoring=False)
-            merged, entries, weights = merge_ring(store, plan, scope, kind - self._kinds - 1)
-            bins = roc_auc.consolidate(roc_auc.no_bins(), entries, weights) if len(entries) else None
-        else:
-            cells = self._cells_of(window)
-            merged = merge_cells(store, cells)
-            bins = self._scores(window)
-            if whole:
-                told_inputs = inputs(store, cells, self._names.features.names)
-        ints = merged.ints.tolist()
-        coverage = binary.ratio(ints[OUTCOMES], ints[PREDICTIONS])
-        hoped = None if is_rolling else self._expected(version, variant, watermark, expected)
-        end = start + settings.tumbling[kind] if is_tumbling else None
-        mature = state == 2 or (
-            state == 1 and coverage is not None and hoped is not None and coverage >= settings.min_coverage * hoped
-        )
-        names = self._names
-        return WindowView(
-            version=names.versions.names[version],
-            variant=names.variants.names[variant],
-            segment={} if whole else {settings.segments[key]: str(names.segments[key].names[segment])},
-            kind="tumbling" if is_tumbling else "rolling" if is_rolling else "cumulative",
-            size=settings.tumbling[kind] if is_tumbling else settings.rolling[kind - self._kinds - 1] if is_rolling
-            else None,
-            start=start if is_tumbling else None,
-            end=end,
-            revision=self._revision_base + int(windows["revision"][window]) + 1,
-            state=_STATES[state],
-            counts=figures.counts(ints, ever=kind == self._kinds, final=state == 2),
-            coverage=coverage,
-            expected_coverage=hoped,
-            coverage_by_prediction=figures.coverage_by_prediction(
-                self.task, merged, ints, self._class_text, (settings.positive_label, self._negative())
-            ),
-            mature=mature,
-            label_delay=figures.label_delay(merged.delay),
-            metrics=figures.metrics(self.task, merged, bins, self._class_text, settings.level),
-            service=figures.service(
-                merged, ints, self._seconds(scope, kind, start, state, watermark), classes=self.task == "binary"
-            ),
-            inputs=told_inputs,
-        )  # fmt: skip
-
-    def _scores(self, window: int) -> roc_auc.Bins | None:
-        """All scores of a window in bins; None without any."""
-        fill = int(self._store.windows["fill"][window])
-        bins = self._bins.get(window)
-        if fill == 0:
-            return bins
-        entries, weights = scores_of(self._store, window, fill)
-        found: roc_auc.Bins = roc_auc.consolidate(bins or roc_auc.no_bins(), entries, weights)
-        return found
-
-    def _seconds(self, scope: int, kind: int, start: int, state: int, watermark: int | None) -> float | None:
-        """The event time that a window has covered so far; None where that cannot be told."""
-        if kind > self._kinds:
-            return None
-        if kind == self._kinds:
-            first, last = int(self._store.scopes["first"][scope]), int(self._store.scopes["last"][scope])
-            return (last - first) / 1000.0 if last > first else None
-        size = self._settings.tumbling[kind]
-        if state > 0:
-            return size / 1000.0
-        return (watermark - start) / 1000.0 if watermark is not None and watermark > start else None
-
-    def _expected(
-        self, version: int, variant: int, watermark: int | None, known: dict[int, float | None]
-    ) -> float | None:
-        """The coverage to be expected of a version × variant, worked out once a tick."""
-        if watermark is None or not self._pane:
-            return None
-        keys = self._store.scopes["key"]
-        scope = int(np.flatnonzero((keys[:, 0] == version) & (keys[:, 1] == variant) & (keys[:, 2] == -1))[0])
-        if scope not in known:
-            known[scope] = expected_coverage(self._store, scope, watermark, self._pane)
-        return known[scope]
-
-    def _class_text(self, code: int) -> str:
-        if code == 0:
-            return OTHER
-        text = int(self._store.classes["text"][code])
-        if text >= 0:
-            return str(self._names.texts.names[text])
-        return canonical_class(float(self._store.classes["number"][code]))
-
-    def _negative(self) -> str | None:
-        """The negative class of a binary model, where one and only one was seen."""
-        texts = [self._class_text(code) for code in range(1, int(self._store.counts[N_CLASSES]))]
-        others = [text for text in texts if text != self._settings.positive_label]
-        return others[0] if len(others) == 1 else None
 
     def overflow(self) -> dict[str, int]:
         """What went beyond a limit so far, by the limit's name: sightings (rows) that were put elsewhere."""
