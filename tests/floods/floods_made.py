@@ -67,13 +67,13 @@ def _one_key(first: int, count: int, at: int) -> Batch:
 
 
 def _old(first: int, count: int, at: int) -> Batch:
-    """Event times all over two years, in two versions and a hundred regions."""
-    return Batch(
-        [
-            prediction(i, at - (i * 7_919 % 9_000) * HOUR, version=f"{i % 2}", segments={"region": f"r{i * 31 % 100}"})
-            for i in range(first, first + count)
-        ]
-    )
+    """Event times all over a year, each hour of it in a hundred regions, of two versions."""
+    made = []
+    for i in range(first, first + count):
+        lap, place = divmod(i, 9_000)
+        when = at - place * 7_919 % 9_000 * HOUR
+        made.append(prediction(i, when, version=f"{lap % 2}", segments={"region": f"r{lap % 100}"}))
+    return Batch(made)
 
 
 def _flapping(first: int, count: int, at: int) -> Batch:
