@@ -117,7 +117,9 @@ def _bad(first: int, count: int, at: int) -> Batch:
 
 _SHORT = {"join": {"horizon": "1m", "grace": "0s", "disorder": "1s"}}
 _MULTICLASS = {"task": "multiclass"}
-_BAD_RULES = [{"metric": name, "below": 0.5, "window": "1m", "segment": "region"} for name in ("accuracy", "f1")]
+_BAD_RULES = [
+    {"metric": name, "below": 0.5, "window": "1m", "segment": "region", "min_count": 5} for name in ("accuracy", "f1")
+]
 
 FLOODS: dict[str, Flood] = {
     "versions": Flood(_predictions(lambda i: {"version": f"v{i}"}), 200, "limits/versions"),
@@ -127,7 +129,7 @@ FLOODS: dict[str, Flood] = {
     "categories": Flood(_predictions(lambda i: {"features": {"city": f"c{i}"}}), 200, "limits/categories", other=False),
     "long categories": Flood(
         _predictions(lambda i: {"features": {"city": f"c{i}" * 1_000}}), 400, "limits/categories", other=False,
-        each=EACH // 50,
+        each=EACH // 10,
     ),
     "one id": Flood(_one_key, 200, "limits/records_per_key", other=False),
     "open windows": Flood(
