@@ -107,20 +107,22 @@ class EventTime:
         ]
 
     def restore(self, tree: list[Any]) -> None:
-        """Take back what snapshot gave; partitions that are not ours are left out."""
+        """Take back what snapshot gave; partitions that are not ours are left out. None is idle any more: what has
+        come since must be read before that can be said again, and event time must not run ahead of it."""
         self.watermark, sources, *shown = tree
         self._shown = shown[0] if shown else self.watermark
         shaped(list[Time | None], [self.watermark, self._shown])
-        for topic, partition, *rest in shaped(list[_Source], sources):
+        for topic, partition, latest, _idle, _since, position in shaped(list[_Source], sources):
             source = TopicPartition(topic, partition)
             if source in self.sources:
-                self.sources[source] = SourceClock(source, *rest)
+                self.sources[source] = SourceClock(source, latest, position=position)
 
 
 class Ticker:
     """Says when a tick is due, about once a second, and what its clock is.
 
-    The clock advances at most 5 s a tick, so that our own downtime is not taken for silence of the sources.
+    The clock advances at most 5 s a tick, so that our own downtime is not taken for silence of the sources; while it
+    makes up for some, its seconds are not theirs either, and nothing is caught up.
     """
 
     def __init__(self, sources: Sequence[TopicPartition]) -> None:
@@ -130,15 +132,16 @@ class Ticker:
         self.clock: int | None = None
 
     def tick(self, moment: Moment) -> tuple[int, bool] | None:
-        """(clock, caught up) where a tick is due. Caught up: each partition was at its end since the last tick."""
+        """(clock, caught up) where a tick is due. Caught up: each partition was at its end since the last tick, and
+        the clock is that of the wall again."""
         self._seen_end |= moment.at_end & self._sources
         if self._ticked_at is not None and 0 <= moment.clock - self._ticked_at < TICK_EVERY:
             return None
         before = moment.clock if self.clock is None else self.clock
         self.clock = max(before, min(moment.clock, before + LONGEST_STEP))
         self._ticked_at = moment.clock
-        caught_up, self._seen_end = self._seen_end == self._sources, frozenset()
-        return self.clock, caught_up
+        read, self._seen_end = self._seen_end == self._sources, frozenset()
+        return self.clock, read and self.clock >= moment.clock
 
     def snapshot(self) -> list[Any]:
         """The state, for `streams.state.pack`."""

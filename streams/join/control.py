@@ -23,9 +23,12 @@ from streams.join.step import JoinStep, Ledger, committed_of
 from streams.outcomes import Control, Kind, Rows, Tick
 from streams.records import Moment, OutputRecord, RecordBatch, TopicPartition
 
+LARGEST_COPY = 900_000
+"""Bytes of a control record as a row, which is never split: a message's limit is 1,000,000."""
+
 
 class ControlTask:
-    """The last join task, with the interface of JoinTask. A record whose key is no text becomes a dead letter."""
+    """The last join task, with the interface of JoinTask. A record that cannot be copied becomes a dead letter."""
 
     def __init__(self, settings: JoinSettings, task: int, tasks: int) -> None:
         self._settings = settings
@@ -104,7 +107,12 @@ def _payloads(batch: RecordBatch, privacy: Privacy) -> tuple[list[bytes], list[R
                 record = parse_control(text, value)
                 if isinstance(record.body, Baseline) and (privacy.drop or privacy.hashed):
                     value = msgspec.json.encode({"profile": privacy.profile(record.body.profile)})
-                payloads.append(msgspec.json.encode(Control(text, value, offset)))
+                payload = msgspec.json.encode(Control(text, value, offset))
+                if len(payload) > LARGEST_COPY:
+                    text = f"takes {len(payload)} bytes as a row, and may take {LARGEST_COPY}: give fewer values"
+                    refusals.append(Refusal(place, "too_large", text))
+                else:
+                    payloads.append(payload)
         except UnicodeDecodeError:
             refusals.append(Refusal(place, "invalid_utf8", "the key is not UTF-8", "key"))
         except InputError as problem:

@@ -19,20 +19,22 @@ from streams.worker.stage import MaybeOffsets, Stage, StageTask
 
 
 class RebalanceNotes:
-    """The rebalance listener: remembers that something changed and what is owned now."""
+    """The rebalance listener: remembers that something changed, what is owned now, and whether the group has said so
+    (it may be nothing) or something was only taken away."""
 
     def __init__(self) -> None:
         self.changed = False
+        self.assigned = False
         self.owned: frozenset[TopicPartition] = frozenset()
 
     def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """This is all that we own now."""
-        self.changed = True
+        self.changed = self.assigned = True
         self.owned = frozenset(partitions)
 
     def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Partitions were taken from us; the batch in hand is complete, since we are in poll."""
-        self.changed = True
+        self.changed, self.assigned = True, False
         self.owned -= frozenset(partitions)
 
     def on_lost(self, partitions: Sequence[TopicPartition]) -> None:

@@ -9,7 +9,8 @@
                             to say as what we are lost
        membership lost      abort, and let the loop drop the tasks and rejoin
        fenced, refused      the end of this worker
-    3. the same transaction failed five times: the end of this worker too
+    3. the same transaction failed five times, and quickly: the end of this worker too. What failed slowly was waiting
+       for Kafka (a partition without a leader, too few replicas in sync), and goes on waiting
 
 What was committed is recognised by offsets and metadata: a commit number in the metadata makes each of them unique.
 
@@ -63,7 +64,9 @@ class Patience:
     first_pause: float = 0.05
     longest_pause: float = 5.0
     failures: int = 5
-    markers: float = 5.0  # how long one partition of a transaction may show later than another
+    quick: float = 4.0  # a failure that took longer was a wait for Kafka: what is produced has 8 s to be delivered
+    markers: float = 15.0  # how long one partition of a transaction may show later than another: more than the 9 s for
+    # which brokers take a dead one for alive, since until then it holds the journal's high watermark back
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +154,9 @@ class Committer:
         Raises MembershipLost, Fenced, Refused or RepeatedlyAborted; nothing of the transaction is visible then.
         """
         pauses = self._pauses()
-        failure, overtaken = 0, False
+        failure, overtaken, began = 0, False, self._clock.steady()
         while (problem := self._attempt(transaction, overtaken)) is not None:
-            failure += 1
+            failure += self._clock.steady() - began < self._patience.quick
             _log.warning("transaction_failed", failure=failure, kind=type(problem).__name__, problem=str(problem))
             if not (isinstance(problem, Abortable) and self._abort()):
                 self._renew()
@@ -169,6 +172,7 @@ class Committer:
                     "brokers' logs for this time, then start again"
                 ) from problem
             next(pauses)()
+            began = self._clock.steady()
 
     def _attempt(self, transaction: Transaction, overtaken: bool) -> LogError | None:
         """One try. Returns the problem that another try may get over; raises what none can."""

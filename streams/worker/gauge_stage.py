@@ -12,7 +12,7 @@ from streams.log import Committed
 from streams.records import Moment, OutputRecord, RecordBatch, TopicPartition
 from streams.worker.births import birth_record, read_birth
 from streams.worker.errors import Misfit, StateLost
-from streams.worker.restore import bounds, keyed_records, newest, read_range, readable_state
+from streams.worker.restore import bounds, keyed_records, newest, read_range, readable_state, require_readable
 from streams.worker.stage import Figures, GaugeCore, Library, MaybeOffsets, StageTask, Turn
 
 _MAX_RECORDS = 128
@@ -92,6 +92,7 @@ class GaugeStage:
                 f"the group's offset of {source.topic}/{source.partition} is {offset}, before the snapshot's {cut}: "
                 f"events would be published twice; reset it to {cut} or later"
             )
+        require_readable(source, offset, library)
         with closing(read_range(source, cut, offset, library)) as batches:
             for batch in batches:
                 core.apply(batch)

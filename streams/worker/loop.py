@@ -169,6 +169,8 @@ class Worker:
             self._upkeep.reassigned()
             if not self._notes.owned:
                 _log.info("nothing_assigned", stage=self.stage.name)
+                if self._notes.assigned:  # more workers than partitions: there is nothing to restore
+                    self.telemetry.assigned((), 0.0)
                 return
             try:
                 self._take(self._notes.owned)
@@ -210,20 +212,23 @@ class Worker:
         assert self._reader is not None and self._admin is not None, "restore before start"
         ours = {partition: committed.get(partition) for partition in self.stage.partitions_of(number)}
         library = Library(self._reader, self._admin, self._breathe)
-        until = self._clock.steady() + self._settings.patience.markers
+        misfit_since: float | None = None
         for pause in self._pauses():
             try:
                 return Held(self.stage.open(number, ours, library), ours)
             except StateLost as problem:
                 # The markers of one transaction reach its partitions one after the other (KIP-98): the group's offsets
                 # may be of a commit whose journal or snapshot cannot be seen yet.
-                if self._clock.steady() >= until:
+                now = self._clock.steady()
+                misfit_since = now if misfit_since is None else misfit_since
+                if now - misfit_since >= self._settings.patience.markers:
                     raise
                 _log.info("state_does_not_fit_yet", task=number, problem=str(problem))
                 pause()
                 self._breathe()
             except (Retriable, Unreachable) as problem:
                 _log.warning("restore_interrupted", task=number, problem=str(problem), code=problem.code)
+                misfit_since = None
                 pause()
                 self._breathe()
         raise AssertionError("pauses never end")
@@ -292,7 +297,7 @@ class Worker:
             mine = by_task.get(number, [])
             if mine or held.task.due(clock):
                 moment = Moment(clock, at_end.intersection(held.task.partitions), int(1000 * self._stalled))
-                turns[number] = held.task.turn(mine, self._ends(mine), moment)
+                turns[number] = held.task.turn(mine, self._ends(held, mine), moment)
         applied = self._clock.steady()
         if turns:
             self._commit(turns, batches)
@@ -363,12 +368,17 @@ class Worker:
     def _all_at_end(self) -> bool:
         return len(self._at_end()) == sum(len(held.task.partitions) for held in self._running.values())
 
-    def _ends(self, batches: Sequence[RecordBatch]) -> dict[TopicPartition, int]:
-        """Up to where each batch goes: past its last record, and past the transaction markers behind it."""
+    def _ends(self, held: Held, batches: Sequence[RecordBatch]) -> dict[TopicPartition, int]:
+        """Up to where all that a task was given goes: past its last records, and past the transaction markers and
+        aborted records behind them, also those that came alone. What is not committed past would look unread once
+        retention has deleted it."""
         ends: dict[TopicPartition, int] = {}
+        for partition, known in held.task.positions.items():
+            position = self.consumer.position(partition)
+            if position is not None and position > known:
+                ends[partition] = position
         for batch in batches:
-            position = self.consumer.position(batch.source)
-            ends[batch.source] = max(int(batch.offsets[-1]) + 1, position or 0)
+            ends[batch.source] = max(int(batch.offsets[-1]) + 1, ends.get(batch.source, 0))
         return ends
 
     def _beat(self) -> None:

@@ -218,6 +218,16 @@ def test_a_control_record_whose_key_is_no_text_is_a_dead_letter() -> None:
     assert step.counters["control"] == 1
 
 
+def test_a_baseline_that_no_message_can_carry_is_a_dead_letter_and_its_neighbours_are_copied() -> None:
+    values = {f"features.f{i}": {"values": [(1_000 * i + j) / 7 for j in range(1_000)]} for i in range(45)}
+    large = json.dumps({"profile": values}).encode()
+    assert len(large) < 1 << 20, "a topic with Kafka's defaults takes it"
+    step = _control(ControlTask(settings(), 1, 2), [b"ack/a", b"baseline/m/1", b"ack/b"], [b"{}", large, b"{}"])
+    letters = [json.loads(each.value or b"") for each in step.outputs if each.topic == "dead-letters"]
+    assert [letter[2:] for letter in letters if letter[2] == 6] == [[6, "too_large"]]
+    assert max(len(each.value or b"") for each in step.outputs) < 1_000_000
+
+
 def test_a_control_record_that_says_nothing_we_know_is_a_dead_letter_and_not_copied() -> None:
     keys: list[bytes | None] = [b"silence/a", b"ack", b"mute/a", b"silence/b", b"mute/b"]
     values: list[bytes | None] = [

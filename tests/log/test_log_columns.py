@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.log.kafka.columns import batches, split_events
+from streams.log.kafka.consumer import KafkaConsumer
+from streams.log.kafka.settings import Settings
 from streams.records import TopicPartition
 
 _NEW_RECORD = st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 2), st.integers(1, 3), st.booleans())
@@ -66,3 +68,17 @@ def test_events_of_the_client_are_told_from_records_without_a_time_stamp() -> No
     assert ([m.offset() for m in records], stamps.tolist(), events) == ([0, 1], [1000, -1], [end])
     nothing, none, events = split_events([end])
     assert (list(nothing), len(none), events) == ([], 0, [end])
+
+
+def test_records_that_the_client_hands_out_again_are_left_out() -> None:
+    consumer = KafkaConsumer(Settings("127.0.0.1:1", {}), "group", None)
+    place = TopicPartition("a", 0)
+    consumer._positions[place] = 0
+    plan = [("a", 0, 1, True)] * 6
+    (first,) = consumer._columns(messages_of(plan)[:4])
+    (second,) = consumer._columns(messages_of(plan)[2:])
+    assert (first.offsets.tolist(), second.offsets.tolist()) == ([0, 1, 2, 3], [4, 5])
+    assert [second.key(i) for i in range(2)] == [b"ka-0-4", b"ka-0-5"]
+    assert consumer._columns(messages_of(plan)[3:]) == []
+    assert consumer.position(place) == 6
+    consumer.close()

@@ -17,8 +17,9 @@ from streams.log import (
     UnknownOutcome,
     Unreachable,
 )
-from streams.records import TopicPartition
+from streams.records import OutputRecord, TopicPartition
 from streams.worker import Exit, KafkaRefuses, Misfit, StateLost, exit_code
+from streams.worker.assignment import RebalanceNotes
 from streams.worker.errors import RepeatedlyAborted
 
 
@@ -553,3 +554,121 @@ def test_state_that_does_not_fit_yet_is_asked_for_again(monkeypatch: pytest.Monk
     rig.settle(second)
     rig.check_exactly_once()
     assert min(tries.count(task) for task in set(tries)) == 3
+
+
+@pytest.mark.parametrize(("seconds", "ends"), [(14.0, None), (16.0, StateLost)])
+def test_a_marker_is_waited_for_longer_than_a_dead_broker_counts_as_alive(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, ends: type[Exception] | None
+) -> None:
+    rig = Rig()
+    first = rig.join()
+    rig.send(8)
+    rig.settle(first)
+    first.close()
+    second = rig.join()
+    whole, since, unreachable = second.stage.open, [], [Unreachable("no leader for the journal")]
+
+    def marker_comes_late(task: int, committed: object, library: object) -> object:
+        if unreachable:  # the time that this takes is not that of the marker
+            rig.log.advance(40_000)
+            raise unreachable.pop()
+        since.append(rig.log.clock)
+        if rig.log.clock - since[0] < 1_000 * seconds:
+            raise StateLost("the journal is behind the group's offsets")
+        return whole(task, committed, library)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(second.stage, "open", marker_comes_late)
+    if ends is None:
+        rig.turns(second, 10)
+        assert second.tasks
+    else:
+        with pytest.raises(ends):
+            rig.turns(second, 10)
+
+
+@pytest.mark.parametrize("seconds", [5, 60, 300])
+def test_a_partition_without_a_leader_is_waited_for_and_told(seconds: int) -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(8)
+    rig.settle(worker)
+    place, since = TopicPartition("app-outcomes", 0), rig.log.clock
+    rig.log.faults.down.add(place)
+    advance = rig.log.advance
+
+    def back_in_time(ms: int) -> None:
+        advance(ms)
+        if rig.log.clock - since >= 1_000 * seconds:
+            rig.log.faults.down.discard(place)
+
+    rig.log.advance = back_in_time  # type: ignore[method-assign]
+    rig.send(4)
+    rig.settle(worker)
+    rig.turns(worker, 40)
+    rig.check_exactly_once()
+    told = [stall for core in rig.cores for stall in core.stalls if stall]
+    assert (max(told) >= 1_000 * seconds) if seconds >= 30 else not told
+
+
+@pytest.mark.parametrize("how", ["a restart", "a rebalance"])
+def test_markers_and_aborted_records_that_retention_deletes_were_no_records_of_ours(how: str) -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(8)
+    rig.settle(worker)
+    upstream = rig.log.producer("upstream")
+    upstream.init_transactions(1)
+    upstream.begin()
+    upstream.produce(OutputRecord("predictions", b"k", b"never seen", 0))
+    upstream.abort(1)
+    rig.turns(worker, 15)
+    place = TopicPartition("predictions", 0)
+    end = rig.log.partition(place).end
+    assert rig.committed("predictions", 0) == end
+    rig.log.expire_before(place, end)
+    if how == "a restart":
+        worker.stop()
+        worker.close()
+        worker = rig.join()
+    else:
+        rig.turns(rig.join(), 2)
+    rig.send(4)
+    rig.settle(worker)
+    rig.turns(worker, 15)
+    assert worker.tasks
+
+
+def test_more_workers_than_tasks_are_all_ready() -> None:
+    rig = Rig()
+    workers = [rig.join() for _ in range(4)]
+    for _ in range(60):
+        for worker in workers:
+            rig.turn(worker)
+    assert sorted(len(worker.tasks) for worker in workers) == [0, 0, 1, 2]
+    assert all(worker.telemetry.status.ready for worker in workers)
+
+
+def test_a_worker_whose_partitions_were_taken_is_not_ready_until_the_group_has_spoken() -> None:
+    notes = RebalanceNotes()
+    notes.on_assigned([TopicPartition("predictions", 0)])
+    notes.on_revoked([TopicPartition("predictions", 0)])
+    assert (notes.assigned, notes.owned) == (False, frozenset())
+    notes.on_assigned([])
+    assert (notes.assigned, notes.owned) == (True, frozenset())
+
+
+def test_a_gauge_whose_outcomes_were_deleted_before_it_read_them_says_how_to_go_on() -> None:
+    rig = Rig()
+    join, gauge = rig.join(), rig.gauge()
+    rig.send(8)
+    rig.settle(join)
+    rig.turns(gauge, 8)
+    gauge.last_turn()
+    gauge.close()
+    rig.send(8)
+    rig.settle(join)
+    place = TopicPartition("app-outcomes", 0)
+    rig.log.expire_before(place, rig.log.partition(place).end)
+    second = rig.gauge()
+    with pytest.raises(StateLost, match="reset the group's offset"):
+        rig.turns(second, 8)

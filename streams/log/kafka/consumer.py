@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import confluent_kafka
+import structlog
 from confluent_kafka import KafkaError, Message
 
 from streams.log.base import Committed, GroupMetadata, LogError, MembershipLost, RebalanceListener
@@ -16,6 +17,7 @@ from streams.log.kafka.settings import Settings, build
 from streams.records import RecordBatch, TopicPartition
 
 _MAX_CONSUME = 1_000_000
+_log = structlog.get_logger("streamgauge.kafka")
 _GENERATION = struct.Struct("=i")
 _GENERATION_AT = len(b"CGMDv2:")
 
@@ -130,12 +132,27 @@ class KafkaConsumer:
     def _columns(self, messages: Sequence[Message]) -> list[RecordBatch]:
         records, stamps, events = split_events(messages)
         # A revoke in the same call has taken its partitions away again.
-        found = [b for b in batches(records, stamps) if b.source in self._positions] if len(records) else []
+        given = [b for b in batches(records, stamps) if b.source in self._positions] if len(records) else []
+        found = [batch for each in given if len(batch := self._not_had(each))]
         for batch in found:
             self._positions[batch.source] = int(batch.offsets[-1]) + 1
         for event in events:
             self._take_event(event)
         return found
+
+    def _not_had(self, batch: RecordBatch) -> RecordBatch:
+        """The records that have not been handed out. The client should give none again; nothing counts twice if it
+        does."""
+        position = self._positions[batch.source]
+        if int(batch.offsets[0]) >= position:
+            return batch
+        had = int(batch.offsets.searchsorted(position))
+        _log.warning("given_again", topic=batch.source.topic, partition=batch.source.partition, records=had,
+                     position=position)  # fmt: skip
+        return RecordBatch(
+            batch.source, batch.offsets[had:], batch.timestamps[had:], list(batch.values[had:]),
+            lambda i: batch.key(had + i),
+        )  # fmt: skip
 
     def _take_event(self, event: Message) -> None:
         error: KafkaError = event.error()
