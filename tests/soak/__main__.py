@@ -54,7 +54,7 @@ class SoakApplication(Application):
             **super().settings(),
             "defaults": {
                 "join": {"horizon": "60s", "grace": "10s", "disorder": "5s"},
-                "windows": {"tumbling": ["5m", "1h"]},
+                "windows": {"tumbling": ["1m", "5m"]},
             },
         }
 
