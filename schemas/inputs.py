@@ -27,8 +27,9 @@ ErrorCode = Literal[
 ]
 ERROR_CODES: tuple[str, ...] = get_args(ErrorCode)
 
-MAX_VALUE_BYTES = 1 << 20
-"""A record's value beyond this is `too_large`."""
+MAX_VALUE_BYTES = 640 * 1024
+"""A record's value beyond this is `too_large`: what becomes of it must fit a message of a megabyte, with the offsets of
+its lists, or in base64."""
 MAX_IDENTIFIER_BYTES = 256
 MAX_NUMBER = 1e100
 _BEYOND = 10**400  # stands for a number too long to be worth reading: out of every range
@@ -47,7 +48,7 @@ class InputError(ValueError):
 def read_json(data: bytes) -> dict[str, Any]:
     """The JSON object in `data`; NaN and Infinity are read as Python writes them. Raises InputError."""
     if len(data) > MAX_VALUE_BYTES:
-        raise InputError("too_large", "the value is larger than 1 MiB")
+        raise InputError("too_large", "the value is larger than 640 KiB")
     try:
         document = json.loads(data.decode(), parse_int=_integer, parse_float=_float)
     except UnicodeDecodeError:

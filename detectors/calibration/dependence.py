@@ -99,6 +99,8 @@ def _autoregression(gaps: Float64Array, highest: int = HIGHEST_ORDER) -> tuple[F
     highest = min(highest, size // 20)
     covariance = _covariance(gaps, highest)
     coefficients, error = np.zeros(0), float(covariance[0])
+    if not 0.0 < error < np.inf:
+        raise Uncalibrated("the reference has values beyond what squares can tell")
     best, least = coefficients, size * log(error)
     for order in range(1, highest + 1):
         reflection = (covariance[order] - coefficients @ covariance[order - 1 : 0 : -1]) / error

@@ -12,13 +12,14 @@ publish, in order. Its state is a fold of these calls: `snapshot` and `restore` 
     model.py        ModelAlerts: all of them, for one model
 """
 
-from streams.alerts.alert import Alert, Resolution, Status
+from streams.alerts.alert import Alert, AlertKey, Resolution, Status
 from streams.alerts.facts import Cause, Condition, DriftFinding, Level, Suspect, WindowFigures
 from streams.alerts.model import ModelAlerts
 from streams.alerts.settings import AlertSettings, Limit, SettingsError, ThresholdRule
 
 __all__ = [
     "Alert",
+    "AlertKey",
     "AlertSettings",
     "Cause",
     "Condition",

@@ -15,7 +15,7 @@ raised again when its version predicts again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, assert_never
 
 from schemas import Acknowledgement, Baseline, Calendar, Rebaseline, Silence, parse_control
@@ -52,6 +52,7 @@ class ModelAlerts:
         self._news: dict[Scope, None] = {}  # which spoke since the last tick
         self._retired: dict[Scope, None] = {}  # as of the last tick: rows between two ticks must not change it
         self._standing: dict[AlertKey, Facts] = {}  # changes that stand, with no alert open
+        self._unwatched: dict[AlertKey, None] = {}  # open, but no detector stands behind them any more
 
     def decide(self, task: str) -> None:
         """The model's task is known: an error is a share of wrong outcomes, or of regression a distance."""
@@ -79,6 +80,13 @@ class ModelAlerts:
         if self._book.get(key) is None:
             self._keep(key, facts)
         return events
+
+    def drift_is_watched(self, firing: Collection[AlertKey]) -> None:
+        """After a restore, by a configuration that may have changed: drift alerts that no detector stands behind any
+        more, since it was removed or has started anew, expire at the next tick."""
+        open_now = [each.key for each in self._book.episodes() if each.facts.origin == "drift"]
+        self._unwatched = {key: None for key in open_now if key not in firing}
+        self._standing = {key: facts for key, facts in self._standing.items() if key in firing}
 
     def judge(self, figures: WindowFigures, clock: int) -> list[Alert]:
         """A tumbling window has a new revision: the threshold rules look at it."""
@@ -188,12 +196,13 @@ class ModelAlerts:
             resolution = None
             if (key.version, key.variant) in self._retired:
                 resolution = Resolution.VERSION_RETIRED
-            elif self._is_out_of_date(episode, clock):
+            elif key in self._unwatched or self._is_out_of_date(episode, clock):
                 resolution = Resolution.EXPIRED
             if resolution is not None:
                 events += self._book.resolve(key, resolution, clock)
-                if origin == "drift":
+                if origin == "drift" and key not in self._unwatched:
                     self._keep(key, episode.facts)
+        self._unwatched = {}
         return events
 
     def _is_out_of_date(self, episode: Episode, clock: int) -> bool:
@@ -275,4 +284,4 @@ class ModelAlerts:
 
 
 def _concerns(key: AlertKey, version: str | None, subject: str) -> bool:
-    return key.version == version and (key.subject == subject or key.subject.startswith(f"{subject}."))
+    return key.version == version and subject in (key.subject, key.subject.partition(".")[0])

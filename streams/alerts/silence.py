@@ -127,7 +127,9 @@ class ModelSilence:
             return []
         if not change:
             return self._book.resolve(key, Resolution.RECOVERED, clock)
-        return self._book.raise_(key, self._facts(key, quiet), Status.FIRING, clock)
+        events = self._book.raise_(key, self._facts(key, quiet), Status.FIRING, clock)
+        quiet.silent = self._book.get(key) is not None  # where there was no room, it is raised at the next tick
+        return events
 
     def _facts(self, key: AlertKey, quiet: Quiet) -> Facts:
         expected = duration(quiet.limit)

@@ -142,7 +142,7 @@ def _threshold(rule: ThresholdRule, history: list[float]) -> float:
     mean = history[0]
     if min(history) != max(history):  # of constants, neither mean nor deviation may carry rounding errors
         mean = math.fsum(history) / len(history)
-        sigma = math.sqrt(math.fsum((value - mean) ** 2 for value in history) / (len(history) - 1))
+        sigma = math.hypot(*(value - mean for value in history)) / math.sqrt(len(history) - 1)  # squares overflow
     return mean - limit.value * sigma if rule.side == "below" else mean + limit.value * sigma
 
 

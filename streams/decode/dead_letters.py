@@ -36,7 +36,7 @@ def dead_letter(refusal: Refusal, batch: RecordBatch, config: Config, clock: int
     identity = blake2b(f"{topic}/{partition}/{offset}".encode(), digest_size=16).hexdigest()
     return OutputRecord(
         config.topics.dead_letters,
-        key,
+        None if key is not None and len(key) > MAX_QUOTED_BYTES else key,  # with it no broker would take it
         orjson.dumps(body),
         headers=headers(
             "dead_letter", identity, config.kafka.application_id, None, timestamp if clock is None else clock

@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from schemas import Baseline, InputError, Rebaseline, parse_control
-from streams.alerts import Alert, AlertSettings, Condition, ModelAlerts, WindowFigures
+from streams.alerts import Alert, AlertKey, AlertSettings, Condition, DriftFinding, ModelAlerts, WindowFigures
 from streams.cloudevents import headers
 from streams.gauge.clock import Now
 from streams.gauge.limits import Limits
@@ -96,7 +96,8 @@ class ModelGauge:
             outcomes = places[rows.kind[places] == Kind.OUTCOME]
             if len(predicted) or len(outcomes):
                 latest = int(rows.timestamp[np.concatenate([predicted, outcomes])].max())
-                self._alerts.seen(version, variant, len(predicted), len(outcomes), latest)
+                labelled = int((rows.label_offset[outcomes] >= 0).sum())  # what expires with a label is no label
+                self._alerts.seen(version, variant, len(predicted), labelled, latest)
         self._strays.watch(rows, clock)
         decided: list[tuple[int, OutputRecord]] = []
         for finding in self._series.apply(rows, join_tasks):
@@ -221,6 +222,7 @@ class ModelGauge:
         self._windows.restore(tree["windows"])
         self._series.restore(tree["series"])
         self._alerts.restore(tree["alerts"])
+        self._alerts.drift_is_watched({_alert_key(each) for each in self._series.firing()})
         if self._decision is not None:
             if tree["decision"] is None:
                 self._decision = None
@@ -229,6 +231,10 @@ class ModelGauge:
         task = self._settings.config.model(self.name).task
         if task != "auto":  # it may not have been so when the snapshot was made
             self._decide(task)
+
+
+def _alert_key(drift: DriftFinding) -> AlertKey:
+    return AlertKey.of(drift.version, drift.variant, drift.segment, drift.rule, drift.subject)
 
 
 def _by_version(rows: Rows) -> list[tuple[str | None, str | None, Int64Array]]:

@@ -193,6 +193,8 @@ def apply_predictions(
         key = find_key(store, new.key_data, start, new.key_ends[i], h)
         if key < 0:
             key = add_key(store, new.key_data, start, new.key_ends[i], h)
+        elif at + EVENTS_A_MEETING * _labels_of(store, key) + 1 > len(events):  # held under a higher limit
+            return n, mets, at
         original, last, count = _look_through(store, rules, key, new, i)
         if original >= 0:
             _event_of(store, original, events, at, _COUNT, _DUPLICATE_PREDICTIONS)
@@ -319,6 +321,8 @@ def apply_labels(
         key = find_key(store, new.key_data, start, new.key_ends[i], h)
         if key < 0:
             key = add_key(store, new.key_data, start, new.key_ends[i], h)
+        elif at + EVENTS_A_MEETING * _predictions_of(store, key) + 1 > len(events):  # held under a higher limit
+            return n, at
         elif _labels_of(store, key) >= rules.limit:
             at = _refused_label(new, i, events, at, _OVERFLOW)
             continue
@@ -347,6 +351,16 @@ def _labels_of(store: Store, key: int) -> int:
     while label >= 0:
         count += 1
         label = store.labels[label].next
+    return count
+
+
+@numba.njit(**KERNEL)
+def _predictions_of(store: Store, key: int) -> int:
+    count = 0
+    slot = store.keys[key].predictions
+    while slot >= 0:
+        count += 1
+        slot = store.predictions[slot].next
     return count
 
 

@@ -76,7 +76,9 @@ class JoinTask:
     def _is_overgrown(self) -> bool:
         """Whether the tables hold far more than what is held needs, as far as can be told without a look."""
         strings = self._planner.strings
-        return max(len(self._profiles), len(strings)) > self._most_texts or strings.size > self._most_characters
+        # To look goes through all that is held: a feature that carries ids must not make that happen at every turn.
+        most = max(self._most_texts, self._held.predictions // 4)
+        return max(len(self._profiles), len(strings)) > most or strings.size > max(self._most_characters, 16 * most)
 
     @property
     def positions(self) -> dict[TopicPartition, int]:

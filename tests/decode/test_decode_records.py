@@ -87,8 +87,8 @@ def test_an_id_of_more_than_256_bytes_is_out_of_range() -> None:
     assert decode(prediction(prediction_id="ü" * 128))[1] == []
 
 
-def test_a_value_of_more_than_1_mib_is_too_large() -> None:
-    assert decode(prediction(note="x" * 2**20), prediction())[1] == [(0, "too_large", None)]
+def test_a_value_of_more_than_640_kib_is_too_large() -> None:
+    assert decode(prediction(note="x" * 640 * 1024), prediction())[1] == [(0, "too_large", None)]
 
 
 def test_an_event_more_than_max_future_ahead_of_its_record_is_future_timestamp() -> None:

@@ -122,9 +122,9 @@ _BAD_RULES = [
 ]
 
 FLOODS: dict[str, Flood] = {
-    "versions": Flood(_predictions(lambda i: {"version": f"v{i}"}), 200, "limits/versions"),
-    "variants": Flood(_predictions(lambda i: {"variant": f"v{i}"}), 200, "limits/variants"),
-    "segments": Flood(_predictions(lambda i: {"segments": {"region": f"r{i}"}}), 200, "limits/segments_per_key"),
+    "versions": Flood(_predictions(lambda i: {"version": f"v{i}"}), 300, "limits/versions"),
+    "variants": Flood(_predictions(lambda i: {"variant": f"v{i}"}), 300, "limits/variants"),
+    "segments": Flood(_predictions(lambda i: {"segments": {"region": f"r{i}"}}), 300, "limits/segments_per_key"),
     "features": Flood(_predictions(lambda i: {"features": {f"f{i}": 1.0}}), 200, "limits/features"),
     "categories": Flood(_predictions(lambda i: {"features": {"city": f"c{i}"}}), 200, "limits/categories", other=False),
     "long categories": Flood(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 import detectors
+from streams.alerts import DriftFinding
 from streams.gauge.series import lanes
 from streams.gauge.series.columns import groups
 from streams.gauge.series.facts import Finding, MonitorChange, finding_of, finding_tree
@@ -271,6 +272,11 @@ class ModelSeries:
                     if subject in (None, series.subject, series.subject.partition(".")[0]):
                         found += series.rebaseline(-1, since)
         return found
+
+    def firing(self) -> list[DriftFinding]:
+        """What fires now, by what identifies it."""
+        watches = (watch for group in self._groups.values() for series in group.series() for watch in series.watches)
+        return [watch.alert for watch in watches if watch.firing]
 
     def overflow(self) -> dict[str, int]:
         """What went beyond a limit so far, by the limit's name: sightings that were put elsewhere."""

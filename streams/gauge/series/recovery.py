@@ -12,11 +12,15 @@ from streams.records import Float64Array
 
 CHANCE = 0.05
 """A distance that chance alone exceeds this rarely (by a bound) is taken for none."""
+ROUNDING = 1e-9
 
 
 def mean_is_calm(recent: Float64Array, before: float, least: float, mode: Literal["up", "down", "both"]) -> bool:
-    """Whether the mean is less than `least` away from the one before, in the direction that counts."""
+    """Whether the mean is less than `least` away from the one before, in the direction that counts; or is that one, but
+    for rounding, where what was before did not vary and nothing is less."""
     gap = float(recent.mean()) - before
+    if abs(gap) <= ROUNDING * abs(before):
+        return True
     return (gap if mode == "up" else -gap if mode == "down" else abs(gap)) < least
 
 

@@ -62,6 +62,7 @@ class Series:
         self._due: tuple[int, Moments] | None = None  # the row that completed a long reference, the moments up to there
         self.watches = _watches(settings, subject, kind, version, variant, segment)
         self._since: int | None = None  # event time before which no value goes into the reference
+        self._gone = Moments()  # the values that a rebaseline has discarded
         self._announced: dict[str, MonitorChange] = {}
         self._categories: dict[float, None] = {}  # by their codes, in the order in which they came
         self.overflow = 0  # sightings of categories for which there was no room
@@ -131,7 +132,7 @@ class Series:
             profiles = [watch.calibration.profile for watch in armed if watch.calibration is not None]
             self._level = next((level for level in map(level_of, profiles) if level is not None), None)
         self._samples.append(sample.held())
-        base = begin if healthy is None else healthy
+        base = (begin if healthy is None else healthy) - self._gone
         if sample.origin != "self" or self._level is not None:
             values = sample.values
             base = Moments.of(values if self._level is None else self._level.apply(values, sample.timestamps))
@@ -165,7 +166,7 @@ class Series:
         found: list[Finding] = []
         start = 0
         while start < len(lane):
-            stop, row = len(lane), None
+            stop, row, skipped = len(lane), None, 0
             if self._warm_up is not None and self._due is None:
                 skipped = self._skipped(lane.part(start, stop))
                 rest = lane.part(start + skipped, stop)
@@ -174,6 +175,8 @@ class Series:
                     stop = start + skipped + taken
                     row = int(lane.rows[stop - 1])
             found += self._look(lane.part(start, stop))
+            if skipped:
+                self._gone = self.history.moments(self.history.count - (stop - start) + skipped)
             collecting = self._warm_up is not None and self._due is None
             if self._samples and collecting and any(watch.fired for watch in self.watches):
                 self._warm_up = row = None  # what comes now is not healthy for sure
@@ -229,7 +232,8 @@ class Series:
         that fire."""
         self._since = since
         self._samples, self._level, self._warm_up, self._due = [], None, self._new_warm_up(), None
-        ended = [watch.rebaseline() for watch in self.watches]
+        self._gone = self.history.moments(self.history.count)
+        ended = [watch.rebaseline(self._gone) for watch in self.watches]
         return [Finding(row, drift) for drift in ended if drift is not None]
 
     def admit(self, categories: list[float]) -> list[float]:
@@ -255,6 +259,7 @@ class Series:
             "born": self.born,
             "settled": self.settled,
             "since": self._since,
+            "gone": list(asdict(self._gone).values()),
             "history": self.history.snapshot(),
             "samples": [sample.tree() for sample in self._samples],
             "level": None if self._level is None else self._level.tree(),
@@ -270,6 +275,7 @@ class Series:
         """Take back what snapshot gave. A watch that the state does not know starts against the reference."""
         self.born, self.settled = tree["born"], tree["settled"]
         self._since = tree["since"]
+        self._gone = Moments(*tree.get("gone", ()))
         self.history.restore(tree["history"])
         self._samples = [sample_of(each) for each in tree["samples"]]
         self._level = None if tree["level"] is None else Level(*tree["level"])

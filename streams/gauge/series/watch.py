@@ -112,6 +112,11 @@ class Watch:
         return self._before is not None
 
     @property
+    def alert(self) -> DriftFinding:
+        """What identifies its alert."""
+        return self._finding("fired")
+
+    @property
     def calibration(self) -> detectors.Calibration | None:
         """What is promised of it, once it is armed."""
         return None if self._armed is None else self._armed.calibration
@@ -287,13 +292,17 @@ class Watch:
         self._before = self._calm_since = None
         self._armed.afresh(sample)
 
-    def rebaseline(self) -> DriftFinding | None:
-        """Forget the reference. The finding that ends the alert, where one fires."""
+    def rebaseline(self, now: Moments) -> DriftFinding | None:
+        """Forget the reference, and the values so far, of which `now` are the moments. The finding that ends the alert,
+        where one fires."""
         ended = self._finding("rebaselined") if self.firing else None
         self._before = self._calm_since = self.needed = None
         self.fired = self.provisional = False
         if self.state != "unarmed" and not (self._settings.own and not self._settings.refers):
             self.state, self.reason, self.origin, self._armed = "warming", None, None, None
+        elif self._armed is not None:
+            self.begin(Moments(), now)
+            self._armed.afresh(None)
         return ended
 
     def snapshot(self) -> Any:

@@ -109,8 +109,7 @@ class ModelWindows:
             beyond.append(code)
             versions.overflow += 1
         rows.version = rename(rows.version, beyond, rows.strings)
-        if taken == len(rows):
-            admit_variants(rows, self._names.variants)
+        admit_variants(rows, taken, self._names.variants)
         return taken, change
 
     def _settled(self) -> str | None:
@@ -359,6 +358,10 @@ class ModelWindows:
             self._revision_base += max(last, self._retired, self._forgotten)
             self._retired = self._forgotten = 0
             self.task = settings.task or tree["task"]  # what was decided stays decided
+            # Of predictions counted before, only labels would come: windows begin behind them.
+            had = store_from(tree["store"], len(tumbling), len(rolling))
+            none = replace(settings, tumbling=())
+            self._since = begin_of_new(had, none, tree.get("pane", self._pane), np.empty(0, np.int64), settings)
             return
         before = replace(settings, tumbling=tuple(tumbling), rolling=tuple(rolling), cumulative=cumulative)
         since = tree.get("since", np.full(len(tumbling), _NEVER, np.int64))

@@ -35,16 +35,17 @@ def rename(codes: Int32Array, beyond: list[int], strings: list[str]) -> Int32Arr
     return np.where(np.isin(codes, beyond), np.int32(len(strings) - 1), codes)
 
 
-def admit_variants(rows: Rows, variants: Admitted) -> None:
-    """Let variants beyond the limit be `__other__`."""
+def admit_variants(rows: Rows, taken: int, variants: Admitted) -> None:
+    """Let variants beyond the limit be `__other__`, in the first `taken` rows."""
     beyond = []
-    for code, _ in by_first_row(rows.variant):
+    for code, _ in by_first_row(rows.variant[:taken]):
         if not variants.has_room(rows.text(code)):
             beyond.append(code)
             variants.overflow += 1
         else:
             variants.code(rows.text(code))
-    rows.variant = rename(rows.variant, beyond, rows.strings)
+    admitted = rename(rows.variant[:taken], beyond, rows.strings)
+    rows.variant = np.concatenate([admitted, rows.variant[taken:]])
 
 
 def settled(store: Store, names: Names, kinds: int, before: int) -> str | None:
