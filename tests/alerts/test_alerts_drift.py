@@ -236,3 +236,13 @@ def test_versions_without_end_are_not_remembered_without_end() -> None:
         it.alerts.seen(f"v{i}", "champion", 1, 0, START + i)
     it.tick()
     assert [version for version, _, _ in it.alerts.snapshot()["latest"]] == [f"v{i}" for i in range(2_999, 1_999, -1)]
+
+
+def test_a_rebaseline_of_a_feature_is_not_one_of_a_feature_whose_name_begins_with_its_own() -> None:
+    it = world()
+    for subject in ("features.amount", "features.amount.log"):
+        it.drift(fired(subject=subject, rule="features/windowed_ks"))
+    ended = it.take(it.alerts.rebaseline("2026-11-02", "features.amount", it.clock))
+    assert [alert.subject for alert in ended] == ["features.amount"]
+    ended = it.take(it.alerts.rebaseline("2026-11-02", "features", it.clock))
+    assert [alert.subject for alert in ended] == ["features.amount.log"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerts_world import DAY, HOUR, MINUTE, START, World, world
+from alerts_world import DAY, HOUR, MINUTE, START, World, condition, world
 
 from streams.alerts import Alert, Resolution, Status
 
@@ -113,3 +113,13 @@ def test_how_arrivals_are_told_in_parts_does_not_matter() -> None:
         two.alerts.seen("v1", None, 1, 0, latest)
     two.alerts.seen("v1", None, 0, 2, 0)
     assert one.alerts.snapshot() == two.alerts.snapshot()
+
+
+def test_a_silence_that_finds_no_room_is_raised_once_there_is_some() -> None:
+    it = world(open_limit=2)
+    stream(it, 8 * DAY)
+    for rule in ("limits/versions", "limits/features"):
+        it.condition(condition(rule=rule))
+    assert [alert.rule for alert in quiet(it, HOUR)] == ["limits/open_alerts"]
+    it.condition(condition(False, rule="limits/versions"))
+    assert "silence/predictions" in [alert.rule for alert in quiet(it, MINUTE)]

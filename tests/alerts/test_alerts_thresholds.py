@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from alerts_world import DAY, HOUR, START, World, rule, window, world
@@ -300,3 +302,12 @@ def test_the_history_of_a_window_is_kept_as_long_as_it_may_be_revised() -> None:
     assert statuses(it) == ["firing"]
     it.judge(window(48, 0.95))
     assert it.events[-1].resolution is Resolution.RECOVERED
+
+
+def test_a_history_of_numbers_whose_squares_are_beyond_floats_has_a_deviation() -> None:
+    sigmas = replace(rule(), limit=Limit("sigmas", 3.0, 7 * DAY), metric="mse", side="above", min_count=1)
+    it = world(rules=(sigmas,))
+    for hour in range(40):
+        it.judge(window(hour, None, metrics={"mse": 1e180 if hour == 0 else 1.0 + hour % 2}))
+        it.tick(HOUR)
+    assert statuses(it) == []

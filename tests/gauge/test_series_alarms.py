@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import detectors
+from streams.alerts import DriftFinding
 from streams.gauge.series import HELD, Finding, ModelSeries, MonitorChange, SeriesSettings, WatchSettings
 from streams.outcomes import AGAIN, Kind, Listed, Rows
 from streams.state import pack, unpack
@@ -552,3 +553,64 @@ def test_an_alarm_is_told_once_for_a_row_and_in_the_order_of_rows() -> None:
     places = [each.row for each in found]
     assert places == sorted(places)
     assert len({(each.row, each.drift.subject, each.drift.rule) for each in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("past", "since"),
+    [
+        ([(20_000, 0.4), (1000, 0.1)], [(2000, 0.1), (20_000, 0.3)]),
+        ([(20_000, 0.1), (3000, 0.4)], [(3000, 0.4), (3000, 0.6), (30_000, 0.4)]),
+    ],
+)
+def test_after_a_rebaseline_what_was_before_it_counts_no_more(
+    past: list[tuple[int, float]], since: list[tuple[int, float]]
+) -> None:
+    def told(model: ModelSeries, spells: list[tuple[int, float]], at: int) -> tuple[list[DriftFinding], int]:
+        rng, found = np.random.default_rng(at + 1), []
+        for count, share in spells:
+            wrong = rng.random(count) < share
+            rows = rows_of(wrong, np.zeros(count), np.zeros((count, 1)), start=at, rate=1.0)
+            found += [each.drift for each in model.apply(rows, 0)]
+            model.tick(1, 1)
+            at += count
+        return found, at
+
+    watches = [WatchSettings("error", use, "critical") for use in ("adwin", "page_hinkley")]
+    model = model_of(*watches, warm_up=1000)
+    _, at = told(model, past, 0)
+    model.rebaseline("v1", "error")
+    found, _ = told(model, since, at)
+    fired = {each.detector: each for each in found if each.kind == "fired"}
+    assert set(fired) == {"adwin", "page_hinkley"}
+    assert all(each.before is not None and each.before.mean == pytest.approx(since[0][1], abs=0.03)
+               for each in fired.values())  # fmt: skip
+    recovered = {each.detector for each in found if each.kind == "recovered"}
+    assert recovered == (set(fired) if len(since) == 3 else set())
+
+
+def test_a_rebaselined_detector_of_ones_own_parameters_starts_anew() -> None:
+    own = WatchSettings("error", "page_hinkley", "critical", {"min_instances": 30, "threshold": 30.0})
+    model = model_of(own)
+    rng = np.random.default_rng(3)
+    for at, share in ((0, 0.1), (20_000, 0.4)):
+        rows = rows_of(rng.random(20_000) < share, np.zeros(20_000), np.zeros((20_000, 1)), start=at, rate=1.0)
+        fired = [each.drift for each in model.apply(rows, 0)]
+    assert [each.kind for each in fired] == ["fired"]
+    model.rebaseline("v1", "error")
+    rows = rows_of(rng.random(5000) < 0.4, np.zeros(5000), np.zeros((5000, 1)), start=40_000, rate=1.0)
+    assert model.apply(rows, 0) == []
+    rows = rows_of(rng.random(5000) < 0.7, np.zeros(5000), np.zeros((5000, 1)), start=45_000, rate=1.0)
+    (again,) = model.apply(rows, 0)
+    assert again.drift.before is not None
+    assert again.drift.before.mean == pytest.approx(0.4, abs=0.03)
+
+
+def test_a_series_that_did_not_vary_recovers_when_it_is_back() -> None:
+    own = WatchSettings("score", "page_hinkley", "warning", {"min_instances": 30, "threshold": 30.0})
+    model = model_of(own)
+    kinds = []
+    for at, count, value in ((0, 2000, 0.25), (2000, 500, 5.0), (2500, 10_000, 0.25)):
+        wrong, numbers = np.zeros(count, bool), np.zeros((count, 1))
+        rows = rows_of(wrong, np.full(count, value), numbers, start=at, rate=1.0)
+        kinds += [each.drift.kind for each in model.apply(rows, 0)]
+    assert kinds == ["fired", "recovered"]

@@ -429,6 +429,19 @@ def test_records_of_one_key_beyond_the_limit_are_counted_and_dropped() -> None:
     assert world.task.held == 4
 
 
+@pytest.mark.parametrize("held", ["labels", "predictions"])
+def test_a_limit_that_was_lowered_leaves_room_for_what_was_held_under_the_one_before(held: str) -> None:
+    before = World.of(records_per_key=64)
+    if held == "labels":
+        before.read([], [label(i) for i in range(64)])
+    else:
+        before.read([prediction(id=f"{i}") for i in range(64)])
+    after = before.restored(records_per_key=2)
+    rows = after.read([prediction()]) if held == "labels" else after.read([], [label(1)])
+    assert len(of_kind(rows, "outcome")) == 64
+    assert after.task.held == 65
+
+
 # -- rows, messages, ticks -----------------------------------------------------------------------------------------
 
 
