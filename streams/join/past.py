@@ -16,6 +16,7 @@ from streams.join.kernels import hold_label, hold_prediction
 from streams.join.keys import add_key, find_key, hash_of
 from streams.join.layout import EARLY, LABELLED, NOWHERE, ONCE, NewLabels, NewPredictions, Records, Rules, Store
 from streams.join.profiles import Profiles
+from streams.join.step import Committed
 from streams.records import Int32Array, Int64Array, UInt8Array
 
 _MOST_COMMITS = 8192
@@ -51,48 +52,59 @@ class Floor:
 
 
 def restore(
-    blocks: Iterable[bytes], watermark: int | None, profiles: Profiles, held: Held, floor: Floor
-) -> dict[str, Any] | None:
-    """Fill `held`, which is empty, and `floor` from blocks, oldest first; returns the newest head, None where there is
-    no block.
+    blocks: Iterable[bytes], said: Committed, profiles: Profiles, held: Held, floor: Floor
+) -> tuple[dict[str, Any] | None, bool]:
+    """Fill `held`, which is empty, and `floor` from blocks, oldest first. Returns the newest head, None where there is
+    no block; and whether what was put back was held under other terms until now.
 
-    `watermark` is the committed one: what it has passed is not put back. Without it, only what a block's own
-    watermark has passed is left out. Raises StateError where a block is damaged, newer, or missing.
+    What the committed watermark has passed is not put back. Without one, only what a block's own watermark has passed
+    is left out. By the terms of now, for what was held under others: once it has been let go by them. Until then, by
+    those of its block. Raises StateError where a block is damaged, newer, or missing.
     """
     head: dict[str, Any] | None = None
+    watermark, others = said.watermark, False
     commit: list[Block] = []
     for block in in_order(read_block(data, profiles) for data in blocks):
         head = block.head
         passed = head["time"][0] if watermark is None else watermark
-        _hold(block, BEGINNING if passed is None else passed, profiles.rules, held, floor)
+        others |= _hold(block, BEGINNING if passed is None else passed, said.since, profiles.rules, held, floor)
         commit.append(block)
         if head["last"]:  # a block may change what a later one of its commit brings
             for each in commit:
                 _lay_over(held, each)
             commit.clear()
         held.ease()
-    return head
+    return head, others
 
 
-def _hold(block: Block, passed: int, rules: Rules, held: Held, floor: Floor) -> None:
-    """Put back what of a block the watermark has not passed."""
-    last = BEGINNING
+def _hold(block: Block, passed: int, since: tuple[int, int] | None, rules: Rules, held: Held, floor: Floor) -> bool:
+    """Put back what of a block the watermark has not passed. Whether the terms of any of it have just changed."""
+    last, others = BEGINNING, False
+    before = since if since is not None and block.head["commit"] <= since[0] else None
+
+    def left(written: Int64Array, now: Int64Array) -> Int64Array:
+        nonlocal last, others
+        keep = written >= passed if before is None else (written >= before[1]) & (now >= passed)
+        others |= before is None and bool((written != now)[keep].any())
+        last = max(last, int(now[keep].max(initial=BEGINNING)))
+        return np.flatnonzero(keep)
+
     if block.predictions is not None:
-        places = np.flatnonzero(block.prediction_deadlines >= passed)
+        now = block.predictions.timestamp + rules.hold[block.predictions.profile]
+        places = left(block.prediction_deadlines, now)
         new = block.predictions._replace(order=places)
         arena = len(new.key_data) + 8 * len(new.offset) + len(new.id_data) + 12 * len(new.score_names)
         held.make_room(len(places), 0, arena)
         hold_predictions(held.store, rules, new)
-        last = max(last, int(block.prediction_deadlines.max()))
     if block.labels is not None:
-        places = np.flatnonzero(block.label_deadlines >= passed)
+        places = left(block.label_deadlines, block.labels.timestamp + rules.hold[block.labels.profile])
         found = block.labels._replace(order=places)
         held.make_room(0, len(places), len(found.key_data) + 2 * len(found.offset))
         rows = hold_labels(held.store, rules, found)
         held.store.labels["met"][rows] = block.label_met[places]
-        last = max(last, int(block.label_deadlines.max()))
     if last > BEGINNING:
         floor.add(block.head["commit"], last)
+    return others
 
 
 def _lay_over(held: Held, block: Block) -> None:

@@ -51,6 +51,8 @@ class Ledger:
     ticker: Ticker
     commit: int = 0
     row: int = 0
+    since: tuple[int, int] | None = None
+    """The last commit under other terms (horizon, grace), and the watermark then, while records of it may be held."""
 
     def head(self, floor: int) -> dict[str, Any]:
         """What every journal block of this commit begins with."""
@@ -66,7 +68,10 @@ class Ledger:
 
     def metadata(self, floor: int) -> str:
         """What is committed with the offsets."""
-        told = {"commit": self.commit, "floor": floor, "row": self.row, **self.time.summary()}
+        if self.since is not None and floor > self.since[0]:
+            self.since = None
+        terms = {} if self.since is None else {"since": self.since}
+        told = {"commit": self.commit, "floor": floor, "row": self.row, **self.time.summary(), **terms}
         return msgspec.json.encode(told).decode()
 
     def restore(self, head: dict[str, Any] | None, said: Committed) -> None:
@@ -86,10 +91,11 @@ class Ledger:
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """What of the offsets' metadata a restore needs; both None where there is none."""
+    """What of the offsets' metadata a restore needs; all None where there is none."""
 
     commit: int | None = None
     watermark: int | None = None
+    since: tuple[int, int] | None = None  # as Ledger.since
 
 
 def committed_of(metadata: Mapping[TopicPartition, str]) -> Committed:

@@ -256,7 +256,11 @@ class JoinTask:
         blocks are damaged, missing or newer, or are not those of the commit that the metadata names.
         """
         said = committed_of(metadata)
-        self._ledger.restore(restore(blocks, said.watermark, self._profiles, self._held, self._floor), said)
+        head, others = restore(blocks, said, self._profiles, self._held, self._floor)
+        self._ledger.restore(head, said)
+        self._ledger.since = said.since
+        if others and said.commit is not None:
+            self._ledger.since = said.commit, BEGINNING if said.watermark is None else said.watermark
         if said.commit is None and self._time.watermark is not None:
             rules, watermark = self._profiles.rules, self._time.watermark
             earliest = self._held.earliest(rules)

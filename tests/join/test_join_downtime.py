@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
-from join_world import LABELS, PREDICTIONS, batch_of, label, prediction, settings
+from join_world import LABELS, PREDICTIONS, World, batch_of, label, prediction, settings
 
 from streams.join import JoinTask, ModelJoin
 from streams.join.clock import Ticker
@@ -86,3 +86,34 @@ def test_while_the_clock_of_the_ticks_makes_up_for_our_absence_nothing_is_caught
     ticks = [ticker.tick(Moment(60_000 + 1_000 * second, BOTH)) for second in range(30)]
     assert ticks[:14] == [(5_000 * (second + 1), False) for second in range(14)]
     assert ticks[14:] == [(60_000 + 1_000 * second, True) for second in range(14, 30)]
+
+
+@pytest.mark.parametrize("restarts", [1, 2, 4])
+def test_after_a_shorter_horizon_each_restart_lets_go_what_was_let_go_no_more(restarts: int) -> None:
+    before, after = ModelJoin(1000, 500, 0.0), ModelJoin(100, 100, 0.0)
+    world = World.of(default=before)
+    world.read([prediction("a", 0)], [label(1, 0, "zz")])
+    rows = []
+    for number in range(restarts):
+        world = world.restored(default=after)
+        at = 500 + number
+        rows += world.read([prediction(f"b{number}", at)], [label(1, at, f"b{number}")])
+    assert [(row.prediction_offset, row.label) for row in rows if row.kind == "outcome" and row.label == 0] == [(0, 0)]
+    assert [row.kind for row in rows].count("orphan_labels") == 1
+
+
+@pytest.mark.parametrize("restarts", [1, 2, 4])
+def test_after_a_longer_horizon_no_restart_forgets_what_is_held(restarts: int) -> None:
+    world = World.of(default=ModelJoin(1000, 500))
+    world.read([prediction("a", 0)], [label(1, 0, "zz")])
+    world.read([prediction("gone", 10)], [label(1, 10, "gone")])
+    for number in range(restarts):
+        world = world.restored(default=ModelJoin(5000, 500))
+        at = 1600 + number
+        world.read([prediction(f"b{number}", at)], [label(1, at, f"b{number}")])
+    rows = world.read([], [label(1, 1700, "a")])
+    assert [(row.kind, row.prediction_offset) for row in rows] == [("outcome", 0)]
+    assert '"since"' in world.steps[-1].metadata
+    for at in (9_000, 9_001):
+        world.read([prediction(f"c{at}", at)], [label(1, at, f"c{at}")])
+    assert '"since"' not in world.steps[-1].metadata, "all that was held under the other terms has been let go"
