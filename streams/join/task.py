@@ -77,8 +77,9 @@ class JoinTask:
         """Whether the tables hold far more than what is held needs, as far as can be told without a look."""
         strings = self._planner.strings
         # To look goes through all that is held: a feature that carries ids must not make that happen at every turn.
-        most = max(self._most_texts, self._held.predictions // 4)
-        return max(len(self._profiles), len(strings)) > most or strings.size > max(self._most_characters, 16 * most)
+        few = self._held.predictions // 4
+        most, characters = max(self._most_texts, few), max(self._most_characters, 16 * few)
+        return max(len(self._profiles), len(strings)) > most or strings.size > characters
 
     @property
     def positions(self) -> dict[TopicPartition, int]:
