@@ -672,3 +672,26 @@ def test_a_gauge_whose_outcomes_were_deleted_before_it_read_them_says_how_to_go_
     second = rig.gauge()
     with pytest.raises(StateLost, match="reset the group's offset"):
         rig.turns(second, 8)
+
+
+def test_a_commit_that_the_coordinator_has_prepared_cannot_be_aborted_and_is_not_sent_again() -> None:
+    rig = Rig()
+    worker = rig.join()
+    rig.send(4)
+    rig.settle(worker)
+    seen: list[str] = []
+
+    def hook(step: str, when: str) -> None:
+        if step in {"marker", "commit"} and when == "before" and len(seen) < 3:
+            seen.append(step)
+            if seen == ["commit", "marker"]:
+                raise Retriable("its reply is lost, half of its markers are written")
+            if seen == ["commit", "marker", "commit"]:
+                raise Abortable("it is refused now")
+
+    rig.log.faults.hook = hook
+    rig.send(4)
+    rig.settle(worker)
+    rig.turns(worker, 10)
+    assert seen == ["commit", "marker", "commit"]
+    rig.check_exactly_once()

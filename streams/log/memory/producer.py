@@ -41,6 +41,7 @@ class MemoryProducer:
         self._id = transactional_id
         self._epoch = 0
         self._state = ProducerState.NEW
+        self._committing = False
         self._deliveries: list[tuple[Callable[[int], None], int]] = []
         self._queue: list[tuple[TopicPartition, OutputRecord, Callable[[int], None] | None]] = []
 
@@ -84,6 +85,7 @@ class MemoryProducer:
 
     def _begin(self) -> None:
         self._state = ProducerState.OPEN
+        self._committing = False
         self._deliveries.clear()
         self._queue.clear()
 
@@ -121,10 +123,14 @@ class MemoryProducer:
         self._flush()
         for on_delivery, offset in self._deliveries:
             on_delivery(offset)
+        self._log.transactions.verify(self._id, self._epoch)
+        self._committing = True
         self._log.transactions.end(self._id, self._epoch, committed=True)
         self._state = ProducerState.READY
 
     def _abort(self) -> None:
+        if self._committing:  # the coordinator has prepared the commit, whatever was heard of it (KIP-98)
+            raise ProducerFatal(f"the transaction of {self._id} is being committed already", "INVALID_TXN_STATE")
         self._log.transactions.end(self._id, self._epoch, committed=False)
         self._state = ProducerState.READY
 
