@@ -61,11 +61,16 @@ test: kernels ## every test, those against a real Apache Kafka too
 simulate: kernels ## generated traffic and faults, SEEDS=1000 histories; one that fails is shrunk
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --workers $(WORKERS)
 
+# A package that only one target needs, and that is not among the pinned ones: its name, its version.
+define unpinned
+$(BIN)/python -c 'import $(1)' 2>/dev/null || { \
+	  if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python $(1)==$(2); \
+	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1)==$(2); fi; }
+endef
+
 # atheris comes as a wheel for x86-64 Linux alone, so it is not among the pinned packages.
 fuzz: kernels ## bad bytes: INPUTS=5000000 through every reader, guided by coverage; goes on where .fuzz ended
-	@$(BIN)/python -c 'import atheris' 2>/dev/null || { \
-	  if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python atheris==3.0.0; \
-	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0; fi; }
+	@$(call unpinned,atheris,3.0.0)
 	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --workers $(WORKERS)
 
 floods: kernels ## a million distinct values of each kind: memory, alerts, and the model beside them
@@ -96,9 +101,7 @@ bench-detectors: kernels ## each detector against river's or scipy's, same value
 # rocksdict is what the store is compared with, not what it needs, so it is not among the pinned packages.
 bench-state: kernels ## what is held in memory, spilled to disk, and in RocksDB: records a second, memory (HELD="1000000 10000000")
 	@$(BIN)/python deploy/warm.py
-	@$(BIN)/python -c 'import rocksdict' 2>/dev/null || { \
-	  if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python rocksdict==0.3.29; \
-	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check rocksdict==0.3.29; fi; }
+	@$(call unpinned,rocksdict,0.3.29)
 	$(BIN)/python -m tests.benchmarks.state --held $(HELD)
 
 evaluate: kernels ## false alarms and delays of every detector, into docs/detectors

@@ -52,7 +52,7 @@ class ModelAlerts:
         self._news: dict[Scope, None] = {}  # which spoke since the last tick
         self._retired: dict[Scope, None] = {}  # as of the last tick: rows between two ticks must not change it
         self._standing: dict[AlertKey, Facts] = {}  # changes that stand, with no alert open
-        self._unwatched: dict[AlertKey, None] = {}  # open, but no detector stands behind them any more
+        self._unwatched: frozenset[AlertKey] = frozenset()  # open, but no detector stands behind them any more
 
     def decide(self, task: str) -> None:
         """The model's task is known: an error is a share of wrong outcomes, or of regression a distance."""
@@ -84,8 +84,8 @@ class ModelAlerts:
     def drift_is_watched(self, firing: Collection[AlertKey]) -> None:
         """After a restore, by a configuration that may have changed: drift alerts that no detector stands behind any
         more, since it was removed or has started anew, expire at the next tick."""
-        open_now = [each.key for each in self._book.episodes() if each.facts.origin == "drift"]
-        self._unwatched = {key: None for key in open_now if key not in firing}
+        open_now = (each.key for each in self._book.episodes() if each.facts.origin == "drift")
+        self._unwatched = frozenset(open_now).difference(firing)
         self._standing = {key: facts for key, facts in self._standing.items() if key in firing}
 
     def judge(self, figures: WindowFigures, clock: int) -> list[Alert]:
@@ -202,7 +202,7 @@ class ModelAlerts:
                 events += self._book.resolve(key, resolution, clock)
                 if origin == "drift" and key not in self._unwatched:
                     self._keep(key, episode.facts)
-        self._unwatched = {}
+        self._unwatched = frozenset()
         return events
 
     def _is_out_of_date(self, episode: Episode, clock: int) -> bool:

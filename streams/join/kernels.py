@@ -193,7 +193,8 @@ def apply_predictions(
         key = find_key(store, new.key_data, start, new.key_ends[i], h)
         if key < 0:
             key = add_key(store, new.key_data, start, new.key_ends[i], h)
-        elif at + EVENTS_A_MEETING * _labels_of(store, key) + 1 > len(events):  # held under a higher limit
+        elif at + EVENTS_A_MEETING * _chain(store.labels, store.keys[key].labels) >= len(events):
+            # more are held than the limit allows: it was higher
             return n, mets, at
         original, last, count = _look_through(store, rules, key, new, i)
         if original >= 0:
@@ -321,9 +322,10 @@ def apply_labels(
         key = find_key(store, new.key_data, start, new.key_ends[i], h)
         if key < 0:
             key = add_key(store, new.key_data, start, new.key_ends[i], h)
-        elif at + EVENTS_A_MEETING * _predictions_of(store, key) + 1 > len(events):  # held under a higher limit
+        elif at + EVENTS_A_MEETING * _chain(store.predictions, store.keys[key].predictions) >= len(events):
+            # more are held than the limit allows: it was higher
             return n, at
-        elif _labels_of(store, key) >= rules.limit:
+        elif _chain(store.labels, store.keys[key].labels) >= rules.limit:
             at = _refused_label(new, i, events, at, _OVERFLOW)
             continue
         label = hold_label(store, rules, new, i, key)
@@ -345,22 +347,12 @@ def _refused_label(new: NewLabels, i: int, events: Records, at: int, counter: in
 
 
 @numba.njit(**KERNEL)
-def _labels_of(store: Store, key: int) -> int:
+def _chain(records: Records, first: int) -> int:
+    """How many of one key are held, from the first of them on."""
     count = 0
-    label = store.keys[key].labels
-    while label >= 0:
+    while first >= 0:
         count += 1
-        label = store.labels[label].next
-    return count
-
-
-@numba.njit(**KERNEL)
-def _predictions_of(store: Store, key: int) -> int:
-    count = 0
-    slot = store.keys[key].predictions
-    while slot >= 0:
-        count += 1
-        slot = store.predictions[slot].next
+        first = records[first].next
     return count
 
 
