@@ -5,8 +5,11 @@ Profile 0 is that of labels and counts that name no model.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from streams.decode import Strings
 from streams.join.layout import Rules
@@ -19,6 +22,9 @@ from streams.records import Int32Array, Int64Array
 WHEEL = 4096
 """Buckets of the timing wheel; one spans 1/1024 of the longest hold, so that most rounds come once."""
 
+TERMS = (np.int32, np.int32, np.int64, np.int64, np.uint8, np.int32, np.int64)
+"""Of what is known of each profile: model, identity, horizon, hold, whether it names a model, route, word on expiry."""
+
 
 class Profiles:
     """A growing table; codes are dense and never change. Holds the code of each of its texts in `strings`."""
@@ -28,15 +34,16 @@ class Profiles:
         self._codes: dict[tuple[int, ...], int] = {}
         self._identities: dict[tuple[int, ...], int] = {}
         self._routes: dict[int, int] = {}
-        self._rows: list[tuple[int, ...]] = []
-        self._terms: list[tuple[int, ...]] = []
+        self._new: list[tuple[tuple[int, ...], tuple[int, ...]]] = []  # rows and their terms, not in the arrays yet
         self._width = max(1, settings.longest_hold // (WHEEL // 4))
-        self._built = 0
-        self._add((strings.code(UNKNOWN_MODEL),) + (NONE,) * (2 + len(settings.segment_keys)))
+        self._matrix = np.empty((3 + len(settings.segment_keys), 0), np.int32)
+        self._terms: tuple[npt.NDArray[Any], ...] = tuple(np.empty(0, dtype) for dtype in TERMS)
+        self._unknown = strings.code(UNKNOWN_MODEL)
+        self._add((self._unknown,) + (NONE,) * (2 + len(settings.segment_keys)))
         self._build()
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._codes)
 
     def codes_of(self, matrix: Int32Array) -> Int32Array:
         """The profile of each column of `matrix`: model, version, variant, then the segments."""
@@ -51,7 +58,7 @@ class Profiles:
     def codes_of_models(self, models: Int32Array) -> Int32Array:
         """The profile of labels that name a model alone, or none (-1): that one is profile 0."""
         matrix = np.full((3 + len(self.settings.segment_keys), len(models)), NONE, np.int32)
-        matrix[0] = np.where(models >= 0, models, self._rows[0][0])
+        matrix[0] = np.where(models >= 0, models, self._unknown)
         return self.codes_of(matrix)
 
     def _code(self, row: tuple[int, ...]) -> int:
@@ -59,7 +66,7 @@ class Profiles:
         return self._add(row) if found is None else found
 
     def _add(self, row: tuple[int, ...]) -> int:
-        code = len(self._rows)
+        code = len(self._codes)
         model = self.strings.texts[row[0]]
         join = self.settings.join_of(model)
         identity = self._identities.setdefault(row[:3], len(self._identities))
@@ -70,28 +77,37 @@ class Profiles:
         on_expiry = word_of(join.on_expiry, self.strings)
         terms = (row[0], identity, join.horizon, hold, int(code > 0), self._routes[row[0]], on_expiry)
         self._codes[row] = code
-        self._rows.append(row)
-        self._terms.append(terms)
+        self._new.append((row, terms))
         return code
 
     def _build(self) -> None:
-        """Arrays anew where profiles have come."""
-        if self._built == len(self._rows):
+        """What is new goes behind what the arrays have; they grow by half, so that each row is copied a few times."""
+        if not self._new:
             return
-        self._built = len(self._rows)
-        terms = np.array(self._terms, np.int64).T
-        self.matrix: Int32Array = np.array(self._rows, np.int32).T
-        self.route: Int32Array = terms[5].astype(np.int32)
-        self.on_expiry: Int64Array = terms[6].copy()
-        self.rules = Rules(
-            terms[0].astype(np.int32),
-            terms[1].astype(np.int32),
-            terms[2].copy(),
-            terms[3].copy(),
-            terms[4].astype(np.uint8),
-            self._width,
-            self.settings.records_per_key,
-        )
+        count, first = len(self._codes), len(self._codes) - len(self._new)
+        rows, terms = zip(*self._new, strict=True)
+        self._new = []
+        self._matrix = roomy(self._matrix, count)
+        self._matrix[:, first:count] = np.array(rows, np.int32).T
+        self._terms = tuple(roomy(column, count) for column in self._terms)
+        for column, new in zip(self._terms, zip(*terms, strict=True), strict=True):
+            column[first:count] = new
+        model, identity, horizon, hold, names_model, route, on_expiry = (column[:count] for column in self._terms)
+        self.matrix: Int32Array = self._matrix[:, :count]
+        self.route: Int32Array = route
+        self.on_expiry: Int64Array = on_expiry
+        limit = self.settings.records_per_key
+        self.rules = Rules(model, identity, horizon, hold, names_model, self._width, limit)
+
+
+def roomy(array: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    """`array` with room for `count` along its last axis."""
+    have = array.shape[-1]
+    if have >= count:
+        return array
+    larger = np.empty((*array.shape[:-1], max(count, have + have // 2, 16)), array.dtype)
+    larger[..., :have] = array
+    return larger
 
 
 @numba.njit(cache=True)
