@@ -17,13 +17,13 @@ class Adwin(WatchedDetector):
     """The detector."""
     delta: float = Field(default=0.002, gt=0, lt=1)
     """Confidence of each test."""
-    clock: int = Field(default=32, ge=1)
+    clock: int = Field(default=32, ge=1, le=1_000_000_000)
     """Test every so many values."""
-    max_buckets: int = Field(default=5, ge=1)
+    max_buckets: int = Field(default=5, ge=1, le=1_000)
     """Buckets of each size in the exponential histogram."""
-    min_window_length: int = Field(default=5, ge=1)
+    min_window_length: int = Field(default=5, ge=1, le=1_000_000_000)
     """Shortest sub-window tested."""
-    grace_period: int = Field(default=10, ge=0)
+    grace_period: int = Field(default=10, ge=0, le=1_000_000_000)
     """Values before the first test."""
     least_change: float = Field(default=0.0, ge=0)
     """By how much the means must differ beyond the bound, in units of the values."""
@@ -34,7 +34,7 @@ class PageHinkley(WatchedDetector):
 
     use: Literal["page_hinkley"]
     """The detector."""
-    min_instances: int = Field(default=30, ge=1)
+    min_instances: int = Field(default=30, ge=1, le=1_000_000_000)
     """Values before the first test."""
     delta: float = Field(default=0.005, ge=0)
     """Deviation allowed for."""
@@ -53,11 +53,11 @@ class WindowedKs(WatchedDetector):
 
     use: Literal["windowed_ks"]
     """The detector."""
-    window: int = Field(default=500, ge=10)
+    window: int = Field(default=500, ge=10, le=1_000_000)
     """Values looked back on."""
     threshold: float = Field(default=0.2, gt=0, le=1)
     """Distance that raises the alarm."""
-    before: int | None = Field(default=None, ge=10)
+    before: int | None = Field(default=None, ge=10, le=1_000_000)
     """With a number the window is compared with so many values before it, and not with the reference."""
 
 
@@ -66,7 +66,7 @@ class ChiSquared(WatchedDetector):
 
     use: Literal["chi_squared"]
     """The detector."""
-    window: int = Field(default=500, ge=10)
+    window: int = Field(default=500, ge=10, le=1_000_000)
     """Values looked back on."""
     threshold: float = Field(default=60.0, gt=0)
     """Statistic that raises the alarm."""
@@ -96,7 +96,7 @@ class CramerVonMises(WatchedDetector):
 
     use: Literal["cramer_von_mises"]
     """The detector."""
-    window: int = Field(default=500, ge=10)
+    window: int = Field(default=500, ge=10, le=1_000_000)
     """Values looked back on."""
     threshold: float = Field(default=3.0, gt=0)
     """Statistic that raises the alarm."""
@@ -124,7 +124,7 @@ class Ddm(WatchedDetector):
 
     use: Literal["ddm"]
     """The detector."""
-    warm_start: int = Field(default=30, ge=0)
+    warm_start: int = Field(default=30, ge=0, le=1_000_000_000)
     """Values before the first test."""
     warning_threshold: float = Field(default=2.0, ge=0)
     """Standard deviations above the best rate of river's warning, which is not published."""
@@ -137,7 +137,7 @@ class Eddm(WatchedDetector):
 
     use: Literal["eddm"]
     """The detector."""
-    warm_start: int = Field(default=30, ge=0)
+    warm_start: int = Field(default=30, ge=0, le=1_000_000_000)
     """Values before the first test."""
     alpha: float = Field(default=0.95, gt=0, le=1)
     """Ratio of river's warning, which is not published."""
@@ -212,13 +212,13 @@ class JensenShannon(WatchedDetector):
 
     use: Literal["jensen_shannon"]
     """The detector."""
-    window: int = Field(default=500, ge=10)
+    window: int = Field(default=500, ge=10, le=1_000_000)
     """Values looked back on."""
     threshold: float = Field(default=0.2, gt=0, lt=1)
     """Distance that raises the alarm."""
     cells: Literal["linear", "quantile", "categories"] = "linear"
     """Cells of equal width, of equal share of the reference, or one a category."""
-    bins: int = Field(default=10, ge=1)
+    bins: int = Field(default=10, ge=1, le=1_000_000_000)
     """Cells within the reference's range."""
 
 
@@ -242,13 +242,13 @@ class Psi(WatchedDetector):
 
     use: Literal["psi"]
     """The detector."""
-    window: int = Field(default=500, ge=10)
+    window: int = Field(default=500, ge=10, le=1_000_000)
     """Values looked back on."""
     threshold: float = Field(default=0.25, gt=0)
     """Index that raises the alarm."""
     cells: Literal["linear", "quantile", "categories"] = "linear"
     """Cells of equal width, of equal share of the reference, or one a category."""
-    bins: int = Field(default=10, ge=1)
+    bins: int = Field(default=10, ge=1, le=1_000_000_000)
     """Cells within the reference's range."""
     smoothing: float = Field(default=0.5, gt=0)
     """Added to the count of every cell."""
@@ -295,7 +295,7 @@ class Wasserstein(WatchedDetector):
 
     use: Literal["wasserstein"]
     """The detector."""
-    window: int = Field(default=500, ge=10)
+    window: int = Field(default=500, ge=10, le=1_000_000)
     """Values looked back on."""
     threshold: float = Field(default=0.25, gt=0)
     """Distance that raises the alarm."""

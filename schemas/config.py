@@ -121,23 +121,27 @@ class PrivacyConfig(Section):
         return self
 
 
+MOST = 100_000_000
+"""The largest limit: what fits 32 bits and no memory."""
+
+
 class LimitsConfig(Section):
     """Bounds on what a model may make streamgauge hold; what is beyond goes to __other__."""
 
-    versions: int = Field(default=10, ge=1)
+    versions: int = Field(default=10, ge=1, le=MOST)
     """Versions of a model; one that is settled makes room for a new one."""
-    segments_per_key: int = Field(default=100, ge=1)
+    segments_per_key: int = Field(default=100, ge=1, le=MOST)
     """Values of a segment key."""
-    features: int = Field(default=500, ge=1)
+    features: int = Field(default=500, ge=1, le=MOST)
     """Features of a model."""
-    categories: int = Field(default=1000, ge=2)
+    categories: int = Field(default=1000, ge=2, le=MOST)
     """Categories of a feature."""
-    records_per_key: int = Field(default=64, ge=2)
-    """Predictions and labels held under one key."""
-    open_windows: int = Field(default=20_000, ge=1)
+    records_per_key: int = Field(default=64, ge=2, le=10_000)
+    """Predictions and labels held under one key; each record looks through those of its key."""
+    open_windows: int = Field(default=20_000, ge=1, le=MOST)
     """Windows open at a time, of a model's segments; twice as many of all. What would open more counts in cumulative
     and rolling windows alone."""
-    models: int = Field(default=1_000, ge=1)
+    models: int = Field(default=1_000, ge=1, le=MOST)
     """Models of a partition of the outcomes topic."""
 
 

@@ -102,7 +102,7 @@ class Rule(Section):
     """Which of windows.tumbling is judged."""
     for_: Duration = Field(default=0, alias="for")
     """How long the condition must hold, in event time."""
-    min_count: int = Field(default=100, ge=1)
+    min_count: int = Field(default=100, ge=1, le=1_000_000_000)
     """With fewer outcomes the window is unknown: it neither fires nor resolves."""
     severity: Severity = "warning"
     """Severity of the alert."""

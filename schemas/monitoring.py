@@ -81,7 +81,7 @@ class WindowsConfig(Section):
 class ReferenceConfig(Section):
     """What a series is compared with where no baseline was published: both must pass."""
 
-    warm_up: int = Field(default=1000, ge=30)
+    warm_up: int = Field(default=1000, ge=30, le=1_000_000_000)
     """So many first values."""
     span: Duration = 0
     """So much event time."""

@@ -15,6 +15,7 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", populate_by_name=True, coerce_numbers_to_str=True, use_attribute_docstrings=True,
         hide_input_in_errors=True, defer_build=True,  # it may be a secret
+        allow_inf_nan=False,  # a threshold that nothing reaches would be a silent detector
     )  # fmt: skip
 
     @classmethod

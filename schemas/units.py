@@ -15,9 +15,12 @@ LARGEST_EXACT = 2**53
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)")
 _DURATION_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+LONGEST = 36_525 * 86_400_000
+"""The longest duration, a century: sums of times and durations stay far from the end of 64 bits."""
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]?i?B)")
 _SIZE_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE_UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+LARGEST_SIZE = 2**60
 _RFC_3339 = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:([Zz])|([+-])(\d{2}):(\d{2}))", re.ASCII
 )
@@ -29,7 +32,10 @@ def parse_duration(value: object) -> int:
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError("must be a duration: a number and one of ms, s, m, h, d, w, such as 7d or 200ms")
-    return round(float(match[1]) * _DURATION_UNITS[match[2]])
+    milliseconds = float(match[1]) * _DURATION_UNITS[match[2]]
+    if milliseconds > LONGEST:
+        raise ValueError(f"must be at most {format_duration(LONGEST)}, a century")
+    return round(milliseconds)
 
 
 def format_duration(milliseconds: int) -> str:
@@ -47,7 +53,10 @@ def parse_size(value: object) -> int:
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None or match[2] not in _SIZE_UNITS:
         raise ValueError("must be a size: a number and one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB, such as 2GiB")
-    return round(float(match[1]) * _SIZE_UNITS[match[2]])
+    size = float(match[1]) * _SIZE_UNITS[match[2]]
+    if size > LARGEST_SIZE:
+        raise ValueError(f"must be at most {format_size(LARGEST_SIZE)}")
+    return round(size)
 
 
 def format_size(size: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from schemas import Config, format_duration
+from schemas import LARGEST_EXACT, Config, format_duration
 from streams.decode.columns import (
     DecodedLabels,
     DecodedPredictions,
@@ -40,12 +40,16 @@ class Span:
     max_past: int = 400 * DAY
 
     def refusals(self, places: Int64Array, times: Int64Array, record_times: Int64Array) -> list[Refusal]:
-        """A refusal for each event outside."""
+        """A refusal for each event outside, and where the record's own time is none that an event may have."""
         ahead = times - record_times
-        outside = np.flatnonzero((ahead > self.max_future) | (ahead < -self.max_past))
-        return [self._refusal(int(places[i]), int(ahead[i])) for i in outside]
+        impossible = (times > LARGEST_EXACT) | (times < -LARGEST_EXACT)
+        outside = np.flatnonzero((ahead > self.max_future) | (ahead < -self.max_past) | impossible)
+        return [self._refusal(int(places[i]), int(ahead[i]), bool(impossible[i])) for i in outside]
 
-    def _refusal(self, place: int, ahead: int) -> Refusal:
+    def _refusal(self, place: int, ahead: int, impossible: bool) -> Refusal:
+        if impossible:
+            message = "there is no timestamp, and the record's is too large for epoch milliseconds"
+            return Refusal(place, "out_of_range", message, "timestamp")
         if ahead > 0:
             allowed = format_duration(self.max_future)
             message = f"timestamp lies more than {allowed} (max_future) ahead of the record's"
@@ -223,7 +227,8 @@ class LabelDecoder:
                 doubtful |= np.array(
                     [event.label_key is not None and event.prediction_id is not None for event in events]
                 )
-        timestamp, doubt = times([event.timestamp for event in events], batch.timestamps[places])
+        own = np.maximum(batch.timestamps[places], -LARGEST_EXACT - 1)  # one that is BAD is no doubt about the event
+        timestamp, doubt = times([event.timestamp for event in events], own)
         doubtful |= doubt
         model, model_doubt = names([event.model for event in events], strings)
         labels = [event.label for event in events]

@@ -17,6 +17,7 @@ from schemas import Config, DeadLetter, PredictionEvent, load_config, parse_time
 from streams.decode import LabelDecoder, PredictionDecoder, Privacy, Refusal, Span, Strings, dead_letter
 from streams.decode.timestamps import BAD, parse_times
 from streams.decode.vectors import packed
+from streams.records import RecordBatch, TopicPartition
 
 LEAST: dict[str, Any] = {"prediction_id": "p", "model": "m", "timestamp": NOW, "prediction": 1}
 HOUR, DAY = 3_600_000, 86_400_000
@@ -117,6 +118,19 @@ def test_a_label_without_a_time_has_its_records() -> None:
         {"place": 0, "timestamp": NOW, "label_key": "1", "model": None, "class": "fraud", "weight": None,
          "withdrawn": False}
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("time", [2**53 + 1, 2**62, 2**63 - 1, -(2**53) - 1, -(2**63)])
+def test_a_label_without_a_time_on_a_record_of_an_impossible_time_is_out_of_range(time: int) -> None:
+    batch = RecordBatch(
+        TopicPartition("labels", 0),
+        np.arange(2),
+        np.array([time, NOW]),
+        [b'{"prediction_id":1,"label":1}', b'{"prediction_id":2,"label":1}'],
+    )
+    decoded = LabelDecoder().decode(batch, Strings())
+    assert [(refusal.place, refusal.code) for refusal in decoded.refusals] == [(0, "out_of_range")]
+    assert decoded.columns.timestamp.tolist() == [NOW]
 
 
 def test_a_label_of_null_is_withdrawn() -> None:

@@ -164,6 +164,26 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
             "…/streamgauge.yaml, line 1: commit_interval must be a duration: a number and one of ms",
         ),
         ("commit_interval: 0s", "…/streamgauge.yaml, line 1: commit_interval must be longer than 0"),
+        (
+            f"defaults: {{join: {{horizon: {'9' * 400}d}}}}",
+            "…/streamgauge.yaml, line 1: defaults.join.horizon must be at most 36525d, a century",
+        ),
+        (
+            "defaults: {detectors: [{on: error, use: page_hinkley, threshold: inf}]}",
+            "…/streamgauge.yaml, line 1: defaults.detectors[0].threshold must be a finite number",
+        ),
+        (
+            "defaults: {budget: {false_alarms: nan}}",
+            "…/streamgauge.yaml, line 1: defaults.budget.false_alarms must be a finite number",
+        ),
+        (
+            "defaults: {detectors: [{on: score, use: windowed_ks, window: 1000000000000}]}",
+            "…/streamgauge.yaml, line 1: defaults.detectors[0].window must be less than or equal to 1000000",
+        ),
+        (
+            f"limits: {{records_per_key: {10**30}}}",
+            "…/streamgauge.yaml, line 1: limits.records_per_key must be",
+        ),
         ("state: {memory: 2}", "…/streamgauge.yaml, line 1: state.memory must be a size: a number and one of B, kB"),
         (
             "kafka:\n  client:\n    group.id: x",

@@ -27,10 +27,23 @@ def test_what_is_not_a_duration_is_refused(text: object) -> None:
 
 
 @settings(derandomize=True, deadline=None)
-@given(st.integers(0, 10**15))
+@given(st.integers(0, 36_525 * 86_400_000))
 def test_a_formatted_duration_or_size_reads_back_as_it_was(value: int) -> None:
     assert parse_duration(format_duration(value)) == value
     assert parse_size(format_size(value)) == value
+
+
+@pytest.mark.parametrize("text", ["36526d", "3155760000001ms", "9" * 500 + "d"])
+def test_a_duration_beyond_a_century_is_refused(text: str) -> None:
+    assert parse_duration("36525d") == 36_525 * 86_400_000
+    with pytest.raises(ValueError, match="must be at most 36525d"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["1048577TiB", "9" * 500 + "B"])
+def test_a_size_beyond_2_to_the_60_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be at most 1048576TiB"):
+        parse_size(text)
 
 
 @settings(derandomize=True, deadline=None)
