@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -376,6 +376,10 @@ def _rows(batch: pa.RecordBatch, n: int, place: dict[str, int]) -> Rows:
     return rows
 
 
+JoinTask = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+"""One for each partition of the inputs, of which Kafka has fewer, and one for the control topic."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tick:
     """The payload of a TICK row.
@@ -385,8 +389,8 @@ class Tick:
     for so many milliseconds before it Kafka let nothing be committed; 0 where that is nothing to speak of.
     """
 
-    join_task: int
-    join_tasks: int
+    join_task: JoinTask
+    join_tasks: JoinTask
     watermark: int | None
     idle: bool
     caught_up: bool

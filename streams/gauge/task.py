@@ -8,11 +8,12 @@ at the tick row that brought the time. So any cut of the log into batches gives 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
 
+from streams.gauge.absences import Absences
 from streams.gauge.clock import GaugeClock, Now
 from streams.gauge.controls import Controls, model_of
 from streams.gauge.model import ModelGauge
@@ -58,7 +59,7 @@ class GaugeTask:
         self._models: dict[str, ModelGauge] = {}  # in the order in which they appeared
         self._cursor = 0  # the model at which the next tick begins: see _tick
         self._ticked: Now | None = None  # the tick since which nothing has come
-        self._stalls = Stalls()
+        self._stalls, self._absences = Stalls(), Absences()
         self._controls = Controls()  # for models that appear later
         self._written: dict[str, Written] = {}  # what of each model is on the snapshots topic
         self._armed_clock = 0  # when detectors were last armed at a tick
@@ -84,8 +85,8 @@ class GaugeTask:
             if rows.kind[at] == Kind.TICK:
                 tick = _TICKS.decode(rows.payloads[at])
                 now = self._clock.tick(tick)
-                self._watch_stalls(tick, now, step)
-                self._tick(now, step)
+                self._watch_pipeline(tick, now, step)
+                self._tick(replace(now, caught_up=now.caught_up and self._absences.complete(now.clock)), step)
             else:
                 self._control(_CONTROLS.decode(rows.payloads[at]), step)
             start = at + 1
@@ -138,12 +139,13 @@ class GaugeTask:
             gauge.went_beyond("models")
         return gauge
 
-    def _watch_stalls(self, tick: Tick, now: Now, step: GaugeStep) -> None:
+    def _watch_pipeline(self, tick: Tick, now: Now, step: GaugeStep) -> None:
         """Alerts about the pipeline itself are of no model, and are raised in the partition of what names none."""
-        condition = self._stalls.watch(tick.stalled, now.clock)
-        if condition is not None and self._partition == self._settings.nobodys_partition:
-            step.outputs += self._model(UNKNOWN_MODEL).condition(condition, now.clock)
-            self._ticked = None
+        stall = self._stalls.watch(tick.stalled, now.clock)
+        for condition in [*([] if stall is None else [stall]), *self._absences.watch(tick, now.clock)]:
+            if self._partition == self._settings.nobodys_partition:
+                step.outputs += self._model(UNKNOWN_MODEL).condition(condition, now.clock)
+                self._ticked = None
 
     @property
     def _beyond(self) -> str:
@@ -206,6 +208,7 @@ class GaugeTask:
             "cursor": self._cursor,
             "armed": self._armed_clock,
             "stalls": self._stalls.snapshot(),
+            "heard": self._absences.snapshot(),
             "models": list(self._models),
         }
         chunks = {name: written.chunks for name, written in self._written.items()}
@@ -228,6 +231,7 @@ class GaugeTask:
         self._cursor = state["cursor"]
         self._armed_clock = state.get("armed", 0)
         self._stalls.restore(state.get("stalls"))
+        self._absences.restore(state.get("heard"))
         if _NOBODY in snapshot.models:
             self._controls.restore(snapshot.models[_NOBODY], self._clock.clock)
         else:  # once they were in the head, where few have room

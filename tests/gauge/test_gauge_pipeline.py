@@ -1,4 +1,4 @@
-"""An alert about the pipeline itself: Kafka let nothing be committed for a while."""
+"""Alerts about the pipeline itself: Kafka let nothing be committed for a while, a join task says nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from schemas import AlertEvent, Config
 from streams.gauge import GaugeSettings, GaugeTask
+from streams.gauge.absences import Absences
 from streams.join import ControlTask, JoinSettings, JoinTask
 from streams.outcomes import Kind, Rows, Tick, encode
 from streams.records import Int64Array, Moment, OutputRecord, RecordBatch, TopicPartition
@@ -68,6 +69,54 @@ def test_of_all_partitions_one_tells_it() -> None:
         if _alerts(GaugeTask(SETTINGS, partition), _ticks(8, {5: 63_000}))
     ]
     assert tellers == [SETTINGS.nobodys_partition]
+
+
+def _ticks_but(absent: dict[int, range], seconds: int) -> list[bytes]:
+    """Both join tasks tick once a second, but not in the seconds in which they are absent."""
+    return [
+        _message(1000 * at, 0, task) for at in range(seconds) for task in (0, 1) if at not in absent.get(task, range(0))
+    ]
+
+
+def test_a_join_task_that_is_not_heard_for_ten_minutes_is_told_until_it_is_back() -> None:
+    made = _alerts(GaugeTask(SETTINGS, SETTINGS.nobodys_partition), _ticks_but({1: range(20, 1300)}, 1400))
+    assert _said(made) == [("firing", "pipeline", "join/1"), ("resolved", "pipeline", "join/1")]
+    first = AlertEvent.model_validate_json(made[0].value or b"")
+    assert (first.model, first.statistic) == ("__unknown__", 600)
+    assert "join task 1 has said nothing for 10 min" in first.summary
+
+
+def test_a_join_task_that_is_never_heard_is_told_too() -> None:
+    made = _alerts(GaugeTask(SETTINGS, SETTINGS.nobodys_partition), _ticks_but({1: range(2000)}, 1400))
+    assert _said(made) == [("firing", "pipeline", "join/1")]
+
+
+def test_a_takeover_is_not_told() -> None:
+    made = _alerts(GaugeTask(SETTINGS, SETTINGS.nobodys_partition), _ticks_but({1: range(20, 300)}, 600))
+    assert _said(made) == []
+
+
+def test_all_is_heard_while_every_task_ticked_within_the_last_minute() -> None:
+    absences = Absences()
+    complete = []
+    for at in range(100):
+        for task in (0, 1):
+            if task == 0 or at < 10 or at > 90:
+                absences.watch(Tick(task, 2, None, True, True, 1000 * at), 1000 * at)
+        complete.append(absences.complete(1000 * at))
+    assert [at for at, heard in enumerate(complete) if not heard] == list(range(69, 91))
+
+
+@settings(derandomize=True, deadline=None, max_examples=10)
+@given(st.integers(0, 2600))
+def test_a_task_restored_anywhere_tells_the_same_absences(cut: int) -> None:
+    ticks = _ticks_but({1: range(20, 1300)}, 1400)
+    whole = _alerts(GaugeTask(SETTINGS, SETTINGS.nobodys_partition), ticks)
+    task = GaugeTask(SETTINGS, SETTINGS.nobodys_partition)
+    made = _alerts(task, ticks[:cut])
+    restored = GaugeTask(SETTINGS, SETTINGS.nobodys_partition)
+    restored.restore([(record.key, record.value) for record in task.snapshot(cut)])
+    assert made + _alerts(restored, ticks[cut:]) == whole
 
 
 @settings(derandomize=True, deadline=None, max_examples=10)
