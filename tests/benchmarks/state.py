@@ -23,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -133,14 +134,12 @@ def measure(held: int, memory: int | None, directory: Path, rounds: int) -> dict
     for name, choose in KINDS.items():
         if name == "cold" and memory is None:
             continue
-        spent, count = [], 0
-        for _ in range(rounds):
-            if name == "cold":
-                bench.forget_cache()
-            chosen = choose(bench.first, held, bench.draw)
-            spent.append(bench.turn(chosen))
-            count = RECORDS + len(chosen)
-        told[name] = _rates(spent, count)
+        told[name] = in_rounds(
+            rounds,
+            lambda choose=choose: choose(bench.first, held, bench.draw),
+            bench.turn,
+            bench.forget_cache if name == "cold" else None,
+        )
     told["mib_most"] = bench.most
     again = Bench(held, None if memory is None else Spill(memory * _MIB, directory).room())
     start, busy = time.perf_counter(), time.process_time()
@@ -167,15 +166,27 @@ def measure_rival(held: int, memory: int, directory: Path, rounds: int) -> dict[
 
     told["taking_in"] = _rates([turn() for _ in range(held // RECORDS)], RECORDS)
     for name in ("near", "anywhere"):
-        spent, count = [], 0
-        for _ in range(rounds):
-            chosen = KINDS[name](first, held, draw)
-            spent.append(turn(chosen))
-            count = RECORDS + len(chosen)
-        told[name] = _rates(spent, count)
+        told[name] = in_rounds(rounds, lambda name=name: KINDS[name](first, held, draw), turn)
     told |= {"mib_most": most, "disk_mib": rocks.disk_mib()}
     rocks.close()
     return told
+
+
+def in_rounds(
+    rounds: int,
+    choose: Callable[[], Int64Array],
+    turn: Callable[[Int64Array], tuple[float, float]],
+    before: Callable[[], None] | None = None,
+) -> dict[str, float]:
+    """Each round takes predictions in and the labels that `choose` names; `before` is not timed."""
+    spent, count = [], 0
+    for _ in range(rounds):
+        if before is not None:
+            before()
+        chosen = choose()
+        spent.append(turn(chosen))
+        count = RECORDS + len(chosen)
+    return _rates(spent, count)
 
 
 def _rates(spent: list[tuple[float, float]], count: int) -> dict[str, float]:
