@@ -233,7 +233,7 @@ class Kswin(WatchedDetector):
     """Values looked back on."""
     stat_size: int = Field(default=30, ge=1, le=10_000)
     """How many of the newest, and of the older, are compared."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     """Seed of the draws."""
 
 

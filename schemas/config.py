@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from schemas.monitoring import ModelConfig, check_detectors, check_rules
 from schemas.sections import Section, unknown_key
-from schemas.units import PositiveDuration, Size, parse_timestamp
+from schemas.units import PositiveDuration, Size, format_duration, parse_timestamp
 
 _OWNED = {
     "bootstrap.servers": "set kafka.bootstrap_servers",
@@ -28,6 +28,11 @@ _OWNED = {
     "enable.idempotence": "streamgauge sets it itself",
     "isolation.level": "streamgauge sets it itself",
     "partition.assignment.strategy": "streamgauge sets it itself",
+    "transaction.timeout.ms": "streamgauge sets it itself, below the session's",
+    "enable.partition.eof": "streamgauge sets it itself",
+    "message.max.bytes": "streamgauge sets it itself",
+    "metadata.broker.list": "set kafka.bootstrap_servers",
+    "partitioner": "set partitioner, beside kafka",
 }
 
 
@@ -49,7 +54,21 @@ def _client(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+def _topic(value: str) -> str:
+    if value in {".", ".."}:
+        raise PydanticCustomError("topic", "must be a name that Kafka takes, not . or ..")
+    return value
+
+
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$"), AfterValidator(_topic)]
+LONGEST_COMMIT_INTERVAL = 10_000
+
+
+def _commit_interval(value: int) -> int:
+    if value > LONGEST_COMMIT_INTERVAL:
+        longest = format_duration(LONGEST_COMMIT_INTERVAL)
+        raise PydanticCustomError("commit_interval", "must be at most {longest}", {"longest": longest})
+    return value
 
 
 class KafkaConfig(Section):
@@ -180,7 +199,7 @@ class Config(Section):
     """How to reach Kafka."""
     topics: TopicsConfig = TopicsConfig()
     """Names of the topics."""
-    commit_interval: PositiveDuration = 200
+    commit_interval: Annotated[PositiveDuration, AfterValidator(_commit_interval)] = 200
     """How often a transaction is committed while records come in."""
     partitioner: Literal["murmur2", "crc32"] = "murmur2"
     """What puts predictions and labels on partitions: murmur2 (Java's default) or crc32 (librdkafka's)."""
@@ -224,6 +243,18 @@ class Config(Section):
         for path, model in [(("defaults",), self.defaults), *((("models", n), self.model(n)) for n in self.models)]:
             check_detectors(path, model)
             check_rules(path, model)
+        return self
+
+    @model_validator(mode="after")
+    def _topics_are_not_our_own(self) -> Config:
+        """What is read or published must not lie among the internal topics, which are written and deleted as ours."""
+        internal = (self.outcomes_topic, self.journal_topic, self.snapshots_topic)
+        for key in TopicsConfig.model_fields:
+            if getattr(self.topics, key) in internal:
+                raise PydanticCustomError(
+                    "topics", "is the name of an internal topic of kafka.application_id {ours}: change one of the two",
+                    {"path": ("topics", key), "ours": self.kafka.application_id},
+                )  # fmt: skip
         return self
 
     @model_validator(mode="after")

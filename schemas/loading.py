@@ -8,6 +8,7 @@ librdkafka's names. Lists and mappings are written as in YAML: [a, b].
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
@@ -22,6 +23,11 @@ from schemas.catalogue import DETECTORS, SEVERAL
 from schemas.config import Config
 
 PREFIX = "STREAMGAUGE_"
+_OF_KUBERNETES = re.compile(
+    r".*_(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT=(tcp|udp|sctp)://|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=).*",
+    re.S,
+)
+"""Set for services whose names begin with ours: STREAMGAUGE_SERVICE_HOST=…, STREAMGAUGE_KAFKA_PORT=tcp://…"""
 _QUOTED = re.compile(r"""(['"])(?!<)[^'"]{4,}\1""")
 """What PyYAML quotes of the file beyond a sign or two: it may be a secret."""
 KeyPath = tuple[str | int, ...]
@@ -129,7 +135,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     except yaml.reader.ReaderError as problem:
         line = text.count("\n", 0, problem.position) + 1
         raise ConfigError(f"{path}, line {line}: is not YAML: a control character") from None
-    except (yaml.YAMLError, KeyError) as problem:  # !!bool x is a KeyError
+    except KeyError:  # !!bool x, which may be a password
+        raise ConfigError(f"{path}: is not YAML: a tag does not fit its value") from None
+    except yaml.YAMLError as problem:
         raise ConfigError(f"{path}: is not YAML: {problem}") from problem
     finally:
         if loader is not None:
@@ -184,9 +192,11 @@ def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> dict[KeyPath, 
         if not _is_unicode(name + environ[name]):
             raise ConfigError(f"environment variable {name!a}: is not UTF-8 text")
         parts = [part.lower() for part in name[len(PREFIX) :].split("__")]
-        # Kubernetes sets variables such as STREAMGAUGE_SERVICE_HOST for a service of our name: not ours.
         if len(parts) == 1 and parts[0] not in Config.model_fields:
-            continue
+            meant = None if _OF_KUBERNETES.fullmatch(f"{name}={environ[name]}") else _meant(name)
+            if meant is None:
+                continue
+            raise ConfigError(f"environment variable {name}: is not a known key; did you mean {meant}?")
         if parts[:2] == ["kafka", "client"] and len(parts) == 3 and parts[2] != "log_level":
             parts[2] = parts[2].replace("_", ".")
         section = data
@@ -202,6 +212,16 @@ def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> dict[KeyPath, 
         section[parts[-1]] = environ[name] if verbatim else _scalar(name, environ[name])
         variables[tuple(parts)] = name
     return variables
+
+
+def _meant(name: str) -> str | None:
+    """The variable that was meant by one that names no key: a section with one underscore, or nearly a key."""
+    rest = name[len(PREFIX) :].lower()
+    for section in Config.model_fields:
+        if rest.startswith(f"{section}_"):
+            return f"{PREFIX}{section.upper()}__{rest[len(section) + 1 :].upper()}"
+    near = difflib.get_close_matches(rest, list(Config.model_fields), n=1, cutoff=0.85)
+    return f"{PREFIX}{near[0].upper()}" if near else None
 
 
 def _is_unicode(text: str) -> bool:

@@ -255,6 +255,20 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
             "…/streamgauge.yaml, line 1: models.m.join.disorder cannot differ between models: "
             "set defaults.join.disorder",
         ),
+        (
+            "kafka: {application_id: fraud}\ntopics: {labels: fraud-outcomes}",
+            "…/streamgauge.yaml, line 2: topics.labels is the name of an internal topic of kafka.application_id fraud",
+        ),
+        ("topics: {labels: ..}", "…/streamgauge.yaml, line 1: topics.labels must be a name that Kafka takes"),
+        ("commit_interval: 70s", "…/streamgauge.yaml, line 1: commit_interval must be at most 10s"),
+        (
+            "kafka: {client: {transaction.timeout.ms: 3600000}}",
+            "…/streamgauge.yaml, line 1: kafka.client.transaction.timeout.ms cannot be set here: streamgauge sets it",
+        ),
+        (
+            "kafka: {client: {sasl.password: !!bool hunter2}}",
+            "…/streamgauge.yaml: is not YAML: a tag does not fit its value",
+        ),
         ("topics: {labels: predictions}", "…/streamgauge.yaml, line 1: topics must be six different names"),
         (
             "privacy: {hash_features: [iban]}",
@@ -273,6 +287,35 @@ def test_what_is_wrong_is_said_with_file_line_key_and_what_is_allowed(tmp_path: 
     said = complaint(tmp_path, text)
     assert said.startswith(sentence)
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("STREAMGAUGE_KAFKA_BOOTSTRAP_SERVERS", "STREAMGAUGE_KAFKA__BOOTSTRAP_SERVERS"),
+        ("STREAMGAUGE_LABEL_FIELDS_LABEL", "STREAMGAUGE_LABEL_FIELDS__LABEL"),
+        ("STREAMGAUGE_COMMITINTERVAL", "STREAMGAUGE_COMMIT_INTERVAL"),
+        ("STREAMGAUGE_HTTP_PORT", "STREAMGAUGE_HTTP__PORT"),
+    ],
+)
+def test_a_variable_that_nearly_names_a_key_is_refused(tmp_path: Path, name: str, meant: str) -> None:
+    assert complaint(tmp_path, "", **{name: "x"}) == (
+        f"environment variable {name}: is not a known key; did you mean {meant}?"
+    )
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "STREAMGAUGE_KAFKA_SERVICE_HOST=10.0.0.1",
+        "STREAMGAUGE_KAFKA_SERVICE_PORT_HTTP=80",
+        "STREAMGAUGE_HTTP_PORT=tcp://10.0.0.1:80",
+        "STREAMGAUGE_PORT_9464_TCP_ADDR=10.0.0.1",
+        "STREAMGAUGE_IMAGE_TAG=1",
+    ],
+)
+def test_variables_of_kubernetes_and_of_others_are_left_alone(variable: str) -> None:
+    assert load_config(None, dict([variable.split("=")])) == Config()
 
 
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
