@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What is asked for at each request: alive, ready (each with a line that says why not), and the metrics."""
+    """What is asked for at each request: alive, ready (each with a line that says why not), and the metrics (None where
+    there are none, which must not look like a scrape that went well)."""
 
     live: Callable[[], tuple[bool, str]]
     ready: Callable[[], tuple[bool, str]]
-    metrics: Callable[[], bytes]
+    metrics: Callable[[], bytes | None]
 
 
 class HttpServer:
@@ -48,6 +50,11 @@ class _Server(ThreadingHTTPServer):
     # Threads of requests still under way must not be collected for ever.
     block_on_close = False
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away before it had its answer is its own affair."""
+        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
 
 def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
@@ -56,7 +63,9 @@ def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/metrics":
-                self._send(200, METRICS_TYPE, answers.metrics())
+                found = answers.metrics()
+                plain = "text/plain; charset=utf-8"
+                self._send(*((503, plain, b"no stage answers\n") if found is None else (200, METRICS_TYPE, found)))
             elif path in {"/livez", "/readyz"}:
                 good, text = (answers.live if path == "/livez" else answers.ready)()
                 self._send(200 if good else 503, "text/plain; charset=utf-8", f"{text}\n".encode())

@@ -14,10 +14,9 @@ import multiprocessing
 import signal
 import socket
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 from types import TracebackType
@@ -63,13 +62,17 @@ class _Child:
         if self.port is None:
             return 503, f"{self.stage}: starting".encode()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=_ASK_WITHIN) as answer:
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as refused:
-            with refused:
-                return refused.code, refused.read()
-        except OSError as problem:
+            return ask(self.port, path)
+        except (OSError, HTTPException) as problem:
             return 503, f"{self.stage}: does not answer ({problem})".encode()
+
+
+def ask(port: int, path: str) -> tuple[int, bytes]:
+    """(status, body) of a port on loopback. Not by urllib.request, which asks a proxy where the environment has one."""
+    with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=_ASK_WITHIN)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
 
 class Children:
@@ -127,6 +130,11 @@ def _wait(children: Sequence[_Child], told: threading.Event) -> int:
     while not told.is_set() and not wait(sentinels, 0.1):
         pass
     first = next((child for child in children if not child.process.is_alive()), None)
+    killed_by = -(first.process.exitcode or 0) if first is not None else 0
+    if first is not None and killed_by > 0 and not told.is_set():
+        name = signal.Signals(killed_by).name
+        likely = "; most likely out of memory: give it more, or lower state.memory" if name == "SIGKILL" else ""
+        _log.error("killed", stage=first.stage, reason=f"killed by {name}{likely}")
     for child in children:
         child.process.terminate()
     for child in children:
@@ -160,9 +168,9 @@ def _answers(children: Sequence[_Child]) -> Answers:
         text = "\n".join(body.decode().strip() for _, body in answers)
         return all(status == 200 for status, _ in answers), text or "starting"
 
-    def metrics() -> bytes:
+    def metrics() -> bytes | None:
         texts = [body.decode() for status, body in (child.ask("/metrics") for child in children) if status == 200]
-        return merge_expositions(texts).encode()
+        return merge_expositions(texts).encode() if texts else None
 
     return Answers(live, lambda: all_of("/readyz"), metrics)
 

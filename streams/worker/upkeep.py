@@ -16,6 +16,8 @@ from streams.worker.skew import Skew
 from streams.worker.telemetry import Telemetry
 
 _TRIM_EVERY = 60.0
+_TRIM_WITHIN = 2.0
+"""Seconds that all work may stand still for it."""
 _log = structlog.get_logger("streamgauge.worker")
 
 
@@ -23,11 +25,11 @@ class Upkeep:
     """Called after every turn; most of what it does is due only now and then."""
 
     def __init__(self, settings: WorkerSettings, clock: Clock, telemetry: Telemetry) -> None:
-        self._timeout = settings.patience.call
         self._clock = clock
         self._telemetry = telemetry
         self._skew = Skew(settings.max_skew)
         self._trimmed = clock.steady()
+        self._failed = -1  # the task whose journal could not be trimmed last
 
     def reassigned(self) -> None:
         """A new assignment: nothing is paused."""
@@ -50,12 +52,16 @@ class Upkeep:
             self._trim(tasks, admin)
 
     def _trim(self, tasks: Mapping[int, Held], admin: Admin) -> None:
-        """Delete journal blocks below the floor. Nothing depends on it, so a failure is only told."""
-        for number, held in tasks.items():
-            cut = held.task.trim()
+        """Delete journal blocks below the floor. Nothing depends on it, so a failure is only told; the next time begins
+        behind it."""
+        for number in sorted(tasks, key=lambda number: (number <= self._failed, number)):
+            cut = tasks[number].task.trim()
             if cut is None:
                 continue
             try:
-                admin.delete_records_before(*cut, self._timeout)
+                admin.delete_records_before(*cut, _TRIM_WITHIN)
             except LogError as problem:
                 _log.warning("trim_failed", task=number, problem=str(problem), code=problem.code)
+                self._failed = number
+                return
+        self._failed = -1

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -23,6 +26,7 @@ from streams.worker.http import Answers, HttpServer
 from streams.worker.journal import Envelope, Ledger, Terms, envelope_record, open_envelope
 from streams.worker.skew import Skew
 from streams.worker.stop_at import StopAt
+from tests.service import wait_until
 
 A, B = TopicPartition("a", 0), TopicPartition("b", 0)
 
@@ -51,6 +55,40 @@ def test_http_says_alive_ready_and_metrics() -> None:
             HttpServer("127.0.0.1", server.port, answers)
     finally:
         server.close()
+
+
+def test_metrics_that_nobody_has_are_no_good_answer() -> None:
+    server = HttpServer("127.0.0.1", 0, Answers(lambda: (True, "alive"), lambda: (True, "ready"), lambda: None))
+    try:
+        assert fetch(server.port, "/metrics") == (503, "no stage answers\n")
+    finally:
+        server.close()
+
+
+def test_a_client_that_goes_away_before_its_answer_leaves_no_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    asked, gone = threading.Event(), threading.Event()
+
+    def slow() -> bytes:
+        asked.set()
+        assert gone.wait(30)
+        return b"x" * 1_000_000
+
+    server = HttpServer("127.0.0.1", 0, Answers(lambda: (True, "alive"), lambda: (True, "ready"), slow))
+    try:
+        client = socket.create_connection(("127.0.0.1", server.port))
+        client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert asked.wait(30)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+        client.close()
+        gone.set()
+        wait_until(
+            lambda: all("process_request_thread" not in each.name for each in threading.enumerate()),
+            30,
+            "it is answered",
+        )
+    finally:
+        server.close()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_worker_is_ready_once_its_tasks_are_restored_and_tells_its_figures() -> None:

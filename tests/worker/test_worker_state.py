@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from worker_rig import PARTITIONS, Rig
 
-from streams.log import (
-    OffsetOutOfRange,
-    Refused,
-    Unreachable,
-)
+from streams.log import OffsetOutOfRange, Refused, Retriable, Unreachable
 from streams.records import OutputRecord, TopicPartition
-from streams.worker import Exit, StateLost, exit_code
+from streams.worker import Exit, StateLost, WorkerSettings, exit_code
+from streams.worker.upkeep import Upkeep
 
 
 def test_offsets_that_expired_with_the_group_are_taken_from_the_journal() -> None:
@@ -150,6 +150,32 @@ def test_a_journal_that_may_not_be_trimmed_keeps_nobody_from_working() -> None:
     rig.send(2)
     rig.settle(worker)
     rig.check_exactly_once()
+
+
+def test_a_trim_that_hangs_costs_two_seconds_a_minute_and_the_next_begins_behind_it() -> None:
+    asked: list[tuple[str, float]] = []
+
+    class Hanging:
+        def delete_records_before(self, partition: TopicPartition, offset: int, timeout: float) -> None:
+            asked.append((partition.topic, timeout))
+            if partition.topic == "b":
+                raise Retriable("timed out", "REQUEST_TIMED_OUT")
+
+    held: Any = {
+        number: SimpleNamespace(
+            task=SimpleNamespace(
+                partitions=[], event_times=dict, trim=lambda topic=topic: (TopicPartition(topic, 0), 1)
+            )
+        )
+        for number, topic in enumerate("abc")
+    }
+    clock = Rig().clock
+    upkeep = Upkeep(WorkerSettings("app", None, "m"), clock, SimpleNamespace(lag=lambda *_: None))  # type: ignore[arg-type]
+    for _ in range(3):
+        clock.wait(61.0)
+        upkeep.after_turn(held, None, Hanging(), frozenset())  # type: ignore[arg-type]
+    assert "".join(topic for topic, _ in asked) == "ab" + "cab" + "cab"
+    assert {timeout for _, timeout in asked} == {2.0}
 
 
 def test_state_that_does_not_fit_yet_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,13 +17,15 @@ import psutil
 import pytest
 
 from streams.worker import Link
+from streams.worker.http import Answers, HttpServer
+from streams.worker.supervisor import ask
 from tests.service import role, wait_until
 
 
 @contextmanager
-def family(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def family(*arguments: str, stderr: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "tests.worker.family", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0, start_new_session=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, bufsize=0, start_new_session=True) as process:
         try:
             yield process
         finally:
@@ -46,6 +48,25 @@ def test_when_one_stage_ends_the_other_is_stopped_and_its_code_is_the_supervisor
         text = process.communicate(timeout=60)[0].decode()
     assert process.returncode == code
     assert "gauge stopped in order" in text or "gauge began" not in text
+
+
+def test_a_stage_that_was_killed_is_told_with_what_is_likely() -> None:
+    with family("kill", stderr=subprocess.PIPE) as process:
+        told = process.communicate(timeout=60)[1].decode()
+    assert "killed by SIGKILL; most likely out of memory" in told
+
+
+def test_a_stage_is_asked_without_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    server = HttpServer("127.0.0.1", 0, Answers(lambda: (True, "alive"), lambda: (True, "ready"), lambda: b"x 1\n"))
+    try:
+        assert ask(server.port, "/readyz") == (200, b"ready\n")
+        assert ask(server.port, "/metrics") == (200, b"x 1\n")
+    finally:
+        server.close()
+    with pytest.raises(ConnectionRefusedError):
+        ask(server.port, "/livez")
 
 
 def test_sigterm_stops_both_stages_in_order() -> None:
