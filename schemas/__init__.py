@@ -5,6 +5,8 @@ from schemas.catalogue import DETECTORS, Adwin, ChiSquared, Detector, PageHinkle
 from schemas.config import (
     LABEL_FIELDS,
     PREDICTION_FIELDS,
+    SESSION_TIMEOUT_MS,
+    TRANSACTION_TIMEOUT_MS,
     Config,
     HttpConfig,
     KafkaConfig,
@@ -40,7 +42,7 @@ from schemas.loading import ConfigError, load_config
 from schemas.metric_event import MetricEvent
 from schemas.monitoring import BudgetConfig, ExpiryLabel, JoinConfig, ModelConfig, ReferenceConfig, WindowsConfig
 from schemas.outputs import ALERT_TYPE, DEAD_LETTER_TYPE, METRIC_TYPE, MONITOR_TYPE
-from schemas.showing import config_hash, show_config
+from schemas.showing import MASK, config_hash, is_secret, show_config
 from schemas.units import LARGEST_EXACT, canonical_class, class_number, format_duration, parse_duration, parse_timestamp
 from schemas.watching import WatchedDetector
 
@@ -51,6 +53,7 @@ __all__ = [
     "ERROR_CODES",
     "LABEL_FIELDS",
     "LARGEST_EXACT",
+    "MASK",
     "MAX_IDENTIFIER_BYTES",
     "MAX_NUMBER",
     "MAX_VALUE_BYTES",
@@ -58,6 +61,8 @@ __all__ = [
     "METRIC_TYPE",
     "MONITOR_TYPE",
     "PREDICTION_FIELDS",
+    "SESSION_TIMEOUT_MS",
+    "TRANSACTION_TIMEOUT_MS",
     "Acknowledgement",
     "Adwin",
     "AlertEvent",
@@ -99,6 +104,7 @@ __all__ = [
     "config_hash",
     "exported",
     "format_duration",
+    "is_secret",
     "load_config",
     "parse_control",
     "parse_duration",

@@ -28,12 +28,15 @@ _OWNED = {
     "enable.idempotence": "streamgauge sets it itself",
     "isolation.level": "streamgauge sets it itself",
     "partition.assignment.strategy": "streamgauge sets it itself",
-    "transaction.timeout.ms": "streamgauge sets it itself, below the session's",
     "enable.partition.eof": "streamgauge sets it itself",
     "message.max.bytes": "streamgauge sets it itself",
     "metadata.broker.list": "set kafka.bootstrap_servers",
     "partitioner": "set partitioner, beside kafka",
 }
+
+SESSION_TIMEOUT_MS = 12_000
+TRANSACTION_TIMEOUT_MS = 8_000
+"""Shorter than the session, so that a dead member's transaction has ended before its successor starts."""
 
 
 def _start(value: str) -> str:
@@ -51,7 +54,20 @@ def _client(value: dict[str, Any]) -> dict[str, Any]:
     for key in value:
         if key in _OWNED:
             raise PydanticCustomError("client", "cannot be set here: {remedy}", {"key": key, "remedy": _OWNED[key]})
+    session = value.get("session.timeout.ms", SESSION_TIMEOUT_MS)
+    transaction = value.get("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS)
+    if _whole(session) and _whole(transaction) and int(transaction) >= int(session):
+        key = "transaction.timeout.ms" if "transaction.timeout.ms" in value else "session.timeout.ms"
+        raise PydanticCustomError(
+            "client", "keeps transactions ({transaction} ms) open as long as a session lasts ({session} ms): "
+            "transaction.timeout.ms must be below session.timeout.ms",
+            {"key": key, "transaction": int(transaction), "session": int(session)},
+        )  # fmt: skip
     return value
+
+
+def _whole(value: object) -> bool:
+    return str(value).isascii() and str(value).isdigit() and len(str(value)) < 12
 
 
 def _topic(value: str) -> str:

@@ -14,11 +14,16 @@ MASK = "********"
 _SECRET = ("password", "secret", "key", "token", "oauthbearer.config", "kinit.cmd")
 
 
+def is_secret(name: str) -> bool:
+    """Whether a property of kafka.client holds what must not be shown."""
+    return any(word in name for word in _SECRET)
+
+
 def show_config(config: Config) -> str:
     """The whole configuration as YAML, defaults included, secrets masked."""
     data = _plain(config)
     for name in data["kafka"]["client"]:
-        if any(word in name for word in _SECRET):
+        if is_secret(name):
             data["kafka"]["client"][name] = MASK
     if config.privacy.hash_key is not None:
         data["privacy"]["hash_key"] = MASK

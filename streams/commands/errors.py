@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -34,6 +35,9 @@ def told_to_people(*, verbose: bool) -> Iterator[None]:
         yield
     except typer.Exit:
         raise
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
+        raise typer.Exit(Exit.DONE) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except Exception as problem:

@@ -14,7 +14,7 @@ import numpy as np
 
 from schemas import Config, format_duration
 from streams.commands.permissions import kafka_acls, lacking, principal_of
-from streams.log import Admin, LogError, Reader, Refused
+from streams.log import Admin, LogError, Reader, Refused, WrongProperty
 from streams.records import Int64Array, RecordBatch, TopicPartition
 from streams.worker import Exit, Layout, missing, problems, sentence
 
@@ -204,4 +204,5 @@ def _size(count: float) -> str:
 def refusal(what: str, problem: LogError, grant: str = "grant it (`doctor --acls` prints all kafka-acls)") -> Finding:
     """A question that could not be asked; `grant` is the remedy where Kafka does not let us."""
     remedy = f"; {grant}" if isinstance(problem, Refused) else ""
-    return Finding("bad", f"{what}: {sentence(problem)}{remedy}", Exit.KAFKA)
+    code = Exit.USAGE if isinstance(problem, WrongProperty) else Exit.KAFKA
+    return Finding("bad", f"{what}: {sentence(problem)}{remedy}", code)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated, cast
+from types import FrameType
+from typing import Annotated, NoReturn, cast
 
 import typer
 
@@ -13,7 +18,19 @@ from schemas import Config
 from streams.commands.main import ConfigPath, app, configuration, is_verbose, kafka_of, told_to_people
 from streams.commands.permissions import lacking, principal_of
 from streams.log import KafkaLog
-from streams.worker import Children, KafkaRefuses, Layout, Link, StageName, preload, prepare, run_stage, warm_up
+from streams.worker import (
+    Children,
+    Exit,
+    KafkaRefuses,
+    Layout,
+    Link,
+    Misfit,
+    StageName,
+    preload,
+    prepare,
+    run_stage,
+    warm_up,
+)
 
 CHECK_WITHIN = 15.0
 
@@ -45,8 +62,10 @@ def run(
 ) -> None:  # fmt: skip
     """Monitor: read predictions and labels, publish metrics, alerts and dead letters, exactly once."""
     verbose = is_verbose(context)
-    with told_to_people(verbose=verbose):
+    with told_to_people(verbose=verbose), _ended_by_sigterm():
         loaded = configuration(config)
+        if instance and not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", instance):
+            raise Misfit("--instance takes up to 200 letters, digits and . _ - (a pod's name fits)")
         if stage is not StageChoice.ALL:
             log = kafka_of(loaded)
             layout = _prepare(loaded, log, stage)
@@ -60,6 +79,21 @@ def run(
         with Children(("join", "gauge"), child) as children:
             _prepare(loaded, kafka_of(loaded), stage)
             raise typer.Exit(children.supervise((loaded.http.host, loaded.http.port)))
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Until the stages listen for themselves: there is nothing to finish yet. Without it the process that is the first
+    of a container would not hear it at all."""
+
+    def end(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(Exit.DONE)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _child(config: Config, instance: str | None, name: str, link: Link, *, verbose: bool, from_now: bool) -> None:

@@ -34,7 +34,8 @@ def create(
     context: typer.Context,
     config: ConfigPath = None,
     replication_factor: Annotated[
-        int | None, typer.Option(min=1, help="Replicas of each topic; default: the broker's.", show_default=False)
+        int | None,
+        typer.Option(min=1, max=32_767, help="Replicas of each topic; default: the broker's.", show_default=False),
     ] = None,
 ) -> None:
     """Create the output, internal and control topics that are missing. Input topics are never created."""
@@ -83,12 +84,20 @@ def delete(
         names = [loaded.outcomes_topic, loaded.journal_topic, loaded.snapshots_topic]
         if outputs:
             names += [loaded.topics.metrics, loaded.topics.alerts, loaded.topics.dead_letters]
-        if not yes and not typer.confirm(f"Delete {', '.join(names)}?"):
+        if not yes and not _agreed(f"Delete {', '.join(names)}?"):
             raise Misfit("nothing was deleted: say yes, or give --yes")
         with _admin(loaded) as admin:
             _delete_groups(admin, [loaded.join_group, loaded.gauge_group])
             admin.delete_topics(names, CHECK_WITHIN)
         typer.echo(f"deleted {', '.join(names)}")
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return typer.confirm(question)
+    except typer.Abort:  # there is nobody to ask
+        typer.echo()
+        return False
 
 
 def _delete_groups(admin: Admin, groups: list[str]) -> None:

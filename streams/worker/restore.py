@@ -76,7 +76,7 @@ def first_offset(partition: TopicPartition, start: str, library: Library) -> int
         return low
     if start == "latest":
         return end
-    return library.admin.offset_for_time(partition, parse_timestamp(start), DEADLINE)
+    return library.admin.offset_for_time(partition, max(parse_timestamp(start), 0), DEADLINE)
 
 
 def require_readable(partition: TopicPartition, offset: int, library: Library) -> None:

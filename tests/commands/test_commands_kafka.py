@@ -71,6 +71,9 @@ def test_topics_are_checked_created_and_deleted(application: Application) -> Non
     assert missing.exit_code == 3
     assert f"the input topic {application.topics['predictions']} does not exist" in missing.output
     application.inputs()
+    refused = application.invoke("topics", "create", "--replication-factor", "3")  # of one broker
+    assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+    assert "INVALID_REPLICATION_FACTOR" in refused.stderr
     created = application.invoke("topics", "create", "--replication-factor", "1")
     assert created.exit_code == 0
     assert created.output.count("created ") == 7

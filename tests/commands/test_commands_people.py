@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -15,6 +19,7 @@ from streams.devkafka import DevKafkaUnavailable
 from streams.log import Fenced, Unreachable
 from streams.state import StateError
 from streams.worker import Exit, StateLost
+from tests.service import wait_until
 
 runner = CliRunner()
 NOWHERE = "127.0.0.1:1"
@@ -122,6 +127,47 @@ def test_an_environment_variable_stands_over_the_file(tmp_path: Path, monkeypatc
 def test_every_ending_has_its_exit_code(problem: Exception, code: Exit) -> None:
     assert ending(problem)[0] is code
     assert str(problem) in ending(problem)[1]
+
+
+@pytest.mark.parametrize("name", ["pod ü", "a/b", "x" * 201])
+def test_an_instance_name_that_kafka_does_not_take_is_exit_2(name: str, tmp_path: Path) -> None:
+    path = config(tmp_path, kafka={"bootstrap_servers": NOWHERE})
+    result = runner.invoke(app, ["run", "--instance", name, "--config", path])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "--instance takes up to 200 letters" in result.stderr
+
+
+def test_sigterm_while_kafka_is_looked_for_is_exit_0(tmp_path: Path) -> None:
+    path = config(tmp_path, kafka={"bootstrap_servers": NOWHERE})
+    command = [sys.executable, "-m", "streams.commands", "run", "--config", path]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        wait_until(lambda: len(psutil.Process(process.pid).children()) == 2, 60, "the stages are forked")
+        process.send_signal(signal.SIGTERM)
+        told = process.communicate(timeout=60)[1]
+    assert (process.returncode, told) == (0, b"")
+
+
+def test_a_reader_that_has_had_enough_is_no_bug() -> None:
+    command = [sys.executable, "-m", "streams.commands", "config", "show"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        told = process.stderr.read()
+    assert (process.returncode, told) == (0, b"")
+
+
+def test_doctor_says_exit_2_where_a_client_property_is_wrong(tmp_path: Path) -> None:
+    path = config(tmp_path, kafka={"bootstrap_servers": NOWHERE, "client": {"no.such": 1}})
+    result = runner.invoke(app, ["doctor", "--config", path])
+    assert result.exit_code == 2
+    assert 'No such configuration property: "no.such"' in result.output
+
+
+def test_deleting_topics_where_nobody_can_be_asked_is_exit_2() -> None:
+    result = runner.invoke(app, ["topics", "delete"], input="")
+    assert result.exit_code == 2
+    assert "nothing was deleted: say yes, or give --yes" in result.stderr
 
 
 def test_deleting_topics_asks_first() -> None:

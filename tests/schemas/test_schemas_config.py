@@ -263,7 +263,13 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
         ("commit_interval: 70s", "…/streamgauge.yaml, line 1: commit_interval must be at most 10s"),
         (
             "kafka: {client: {transaction.timeout.ms: 3600000}}",
-            "…/streamgauge.yaml, line 1: kafka.client.transaction.timeout.ms cannot be set here: streamgauge sets it",
+            "…/streamgauge.yaml, line 1: kafka.client.transaction.timeout.ms keeps transactions (3600000 ms) open as "
+            "long as a session lasts (12000 ms)",
+        ),
+        (
+            "kafka: {client: {session.timeout.ms: 8000}}",
+            "…/streamgauge.yaml, line 1: kafka.client.session.timeout.ms keeps transactions (8000 ms) open as long as "
+            "a session lasts (8000 ms)",
         ),
         (
             "kafka: {client: {sasl.password: !!bool hunter2}}",

@@ -83,9 +83,26 @@ def test_a_command_that_fails_says_no_secret(
     assert CANARY not in "".join(capfd.readouterr())
 
 
+def test_what_the_client_quotes_of_a_secret_is_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("streams.commands.topics.CHECK_WITHIN", 0.5)
+    client = {
+        "security.protocol": "sasl_plaintext", "sasl.mechanism": "OAUTHBEARER",
+        "enable.sasl.oauthbearer.unsecure.jwt": "true", "sasl.oauthbearer.config": f"principal=a {CANARY}",
+    }  # fmt: skip
+    path = write(tmp_path, {"kafka": {"bootstrap_servers": NOWHERE, "client": client}})
+    result = runner.invoke(app, ["--verbose", "topics", "check", "--config", path])
+    assert result.exit_code == 3
+    assert "Unrecognized sasl.oauthbearer.config beginning at: ********" in result.stderr
+    assert silent(result)
+    assert CANARY not in "".join(capfd.readouterr())
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        f"kafka: {{client: {{sasl.password: !!bool {CANARY}}}}}",
         f"privacy: {{hash_features: [a], hash_key: {CANARY * 5}}}",  # too long
         f"privacy: {{hash_features: [a], hash_key: [{CANARY}]}}",
         f"privacy: {{hash_keys: {CANARY}}}",

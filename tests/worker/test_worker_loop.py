@@ -100,6 +100,14 @@ def test_a_start_time_begins_at_the_first_record_that_is_not_older() -> None:
     assert rig.outcomes() == ["0:8", "1:9"]
 
 
+@pytest.mark.parametrize("start", ["1970-01-01T00:00:00+01:00", "1969-12-31T23:59:59.999Z"])
+def test_a_start_time_before_there_were_times_is_the_beginning(start: str) -> None:
+    rig = Rig(start=start)
+    rig.send(4)
+    rig.settle(rig.join())
+    rig.check_exactly_once()
+
+
 STEPS = ["begin", "produce", "send_offsets", "commit"]
 
 

@@ -42,6 +42,12 @@ _BY_CODE: dict[int, type[LogError]] = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: Refused,
     KafkaError.SASL_AUTHENTICATION_FAILED: Refused,
     KafkaError._AUTHENTICATION: Refused,
+    # What asking again does not change.
+    KafkaError.INVALID_TRANSACTION_TIMEOUT: Refused,
+    KafkaError.INVALID_REPLICATION_FACTOR: Refused,
+    KafkaError.INVALID_CONFIG: Refused,
+    KafkaError.POLICY_VIOLATION: Refused,
+    KafkaError.TOPIC_EXCEPTION: Refused,
     KafkaError.UNKNOWN_TOPIC_OR_PART: TopicMissing,
     KafkaError._UNKNOWN_TOPIC: TopicMissing,
     KafkaError._UNKNOWN_PARTITION: TopicMissing,

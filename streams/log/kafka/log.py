@@ -57,19 +57,19 @@ class KafkaLog:
     def _raise_refusal(self, heard: list[KafkaError]) -> None:
         servers = self._settings.bootstrap_servers
         for error in heard:
+            told = self._settings.masked(error.str())
             if error.code() in _AUTHENTICATION:
                 raise Refused(
-                    f"Kafka at {servers} refuses the user, password or mechanism (sasl.*): {error.str()}", error.name()
+                    f"Kafka at {servers} refuses the user, password or mechanism (sasl.*): {told}", error.name()
                 )
-            if "certificate" in error.str().lower():
+            if "certificate" in told.lower():
                 raise Refused(
-                    f"the certificate of Kafka at {servers} is not trusted (ssl.ca.location): {error.str()}",
-                    error.name(),
+                    f"the certificate of Kafka at {servers} is not trusted (ssl.ca.location): {told}", error.name()
                 )
 
     def _silence(self, heard: list[KafkaError], last: KafkaError, timeout: float) -> str:
         reasons = [error.str() for error in heard if error.code() != KafkaError._ALL_BROKERS_DOWN]
-        reason = reasons[-1] if reasons else last.str()
+        reason = self._settings.masked(reasons[-1] if reasons else last.str())
         return (
             f"no Kafka broker answers at {self._settings.bootstrap_servers} within {timeout:g} s ({reason}): "
             "set kafka.bootstrap_servers to where Kafka is, or start it"

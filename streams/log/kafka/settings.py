@@ -9,11 +9,8 @@ from typing import Any, TypeVar
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 
+from schemas import MASK, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS, is_secret
 from streams.log.base import MESSAGE_LIMIT, WrongProperty
-
-SESSION_TIMEOUT_MS = 12_000
-TRANSACTION_TIMEOUT_MS = 8_000
-"""Shorter than the session, so that a dead member's transaction has ended before its successor starts."""
 
 Client = TypeVar("Client")
 _log = structlog.get_logger("streamgauge.kafka")
@@ -83,6 +80,14 @@ class Settings:
     def __init__(self, bootstrap_servers: str, client: Mapping[str, Any]) -> None:
         self.bootstrap_servers = bootstrap_servers
         self._client = dict(client)
+
+    def masked(self, text: str) -> str:
+        """A text of the client's without what it quotes of secret properties."""
+        for name, value in self._client.items():
+            if is_secret(name):
+                for part in sorted({str(value), *str(value).split()}, key=len, reverse=True):
+                    text = text.replace(part, MASK)
+        return text
 
     def consumer(self, group_id: str, instance_id: str | None, errors: Callable[[KafkaError], None]) -> dict[str, Any]:
         """Of a group member."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from schemas import SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
 from streams.log.base import (
     LogError,
     OffsetOutOfRange,
@@ -20,8 +21,6 @@ from streams.log.memory.producer import MemoryProducer
 from streams.log.memory.transactions import Transactions
 from streams.records import Headers, OutputRecord, RecordBatch, TopicPartition
 
-SESSION_TIMEOUT_MS = 12_000
-TRANSACTION_TIMEOUT_MS = 8_000
 DELIVERY_TIMEOUT_MS = 5_000
 _READ_CHUNK = 1000
 _OPERATIONS = frozenset({"READ", "WRITE", "CREATE", "DELETE", "DESCRIBE", "DESCRIBE_CONFIGS"})
@@ -279,6 +278,8 @@ class MemoryAdmin:
     def offset_for_time(self, partition: TopicPartition, timestamp: int, timeout: float) -> int:
         with self._log.faults.around("admin"):
             stored = self._log.partition(partition)
+            if timestamp < 0:  # to Kafka -1 is the end, and less than that no time at all
+                raise LogError(f"{partition.topic}/{partition.partition}: no offset for the time {timestamp}")
             return next(
                 (e.offset for e in stored.entries if not e.marker and e.timestamp >= timestamp), stored.stable_end
             )
