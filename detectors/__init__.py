@@ -20,6 +20,8 @@ from detectors.calibration import (
     calibrate,
     knows_effect,
     lag_one_autocorrelation,
+    limits_of,
+    plausible,
     share,
 )
 from detectors.catalogue import build, catalog, find, restore
@@ -47,7 +49,9 @@ __all__ = [
     "ks_distance",
     "ks_distance_at",
     "lag_one_autocorrelation",
+    "limits_of",
     "pearson",
+    "plausible",
     "restore",
     "share",
     "total_variation",

@@ -3,6 +3,7 @@
 from detectors.calibration.calibrate import calibrate, knows_effect
 from detectors.calibration.dependence import lag_one_autocorrelation
 from detectors.calibration.division import Division, share
+from detectors.calibration.preparation import limits_of, plausible
 from detectors.calibration.profile import Profile
 from detectors.calibration.result import Calibration, Direction, Kind, Uncalibrated
 from detectors.calibration.run_length import (
@@ -32,5 +33,7 @@ __all__ = [
     "focus_threshold",
     "knows_effect",
     "lag_one_autocorrelation",
+    "limits_of",
+    "plausible",
     "share",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import isfinite
 
 import numpy as np
@@ -97,7 +98,8 @@ def calibrate(
     times) that change, where the reference allows it. `lag_one` is for values that are not consecutive: the
     autocorrelation of those that were; 0 takes them as independent.
 
-    Detectors of a level get values within 6 standard deviations of the mean, their season taken off; those of a
+    Detectors of a level get values within 6 standard deviations of the mean (both without absurd values, which lie
+    beyond the middle 98 % by 50 times its span), their season taken off; those of a
     distribution get theirs with the season taken off where that makes days more alike; categories stay as they are,
     and their season counts as dependence. It takes some 20 to 50 ms for a reference of 40,000 values, up to a second
     where a threshold is simulated, and gives the same to the last bit for the same arguments. In the end the detector
@@ -127,7 +129,8 @@ def calibrate(
     demand(isfinite(false_alarms) and false_alarms > 0 and series >= 1, "false_alarms and series must be above 0")
     share, looks = false_alarms / series * MONTH / _seconds(per), max(rate * MONTH, 1.0)
     if name in ROWS:
-        return _over_rows(name, reference, timestamps, looks, share, window)
+        with _arithmetic():
+            return _over_rows(name, reference, timestamps, looks, share, window)
     values = as_values(reference)
     present = np.isfinite(values)
     if present.sum() < FEWEST:
@@ -136,12 +139,31 @@ def calibrate(
     values = values[present]
     if kind != "categories" and np.abs(values).max() > LARGEST:
         raise Uncalibrated(f"the reference holds values beyond {LARGEST:g}")
-    if kind == "categories":
-        ready = Preparation(None)
-    elif name in _SHAPE:
-        ready = for_shape(values, stamps)
-    else:
-        ready = for_level(values, stamps, kind, unit_range=name == "adwin")
+    with _arithmetic():
+        return _over_values(name, values, stamps, looks, share, kind, min_effect, direction, window, lag_one)
+
+
+@contextmanager
+def _arithmetic() -> Iterator[None]:
+    """Numbers that arithmetic fails on are a reason to promise nothing, whatever the step."""
+    try:
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            yield
+    except (Uncalibrated, ParameterError):
+        raise
+    except (ArithmeticError, ValueError) as problem:  # LinAlgError, and a NaN that is to be a whole number
+        raise Uncalibrated(f"arithmetic fails on the reference's values: {problem}") from problem
+
+
+def _over_values(
+    name: str, values: Float64Array, stamps: Int64Array | None, looks: float, share: float, kind: Kind,
+    min_effect: float | None, direction: Direction, window: int | None, lag_one: float | None,
+) -> Calibration:  # fmt: skip
+    """For detectors of one series; the values are finite."""
+    try:
+        ready = _prepared(name, values, stamps, kind)
+    except ParameterError as problem:  # no profile can be built
+        raise Uncalibrated(str(problem)) from problem
     taken = values if ready.profile is None else ready.profile.apply(values, stamps)
     least = None if min_effect is None else min_effect / ready.unit
     request = Request(
@@ -152,6 +174,9 @@ def calibrate(
         promise = _METHODS[name](request)
     except ParameterError as problem:  # no detector can be built for it
         raise Uncalibrated(str(problem)) from problem
+    numbers = (each for each in promise.params.values() if isinstance(each, float))
+    if not all(map(isfinite, (promise.expected_per_30d, promise.shift, promise.inflation, *numbers))):
+        raise Uncalibrated("arithmetic fails on the reference's values: what comes out is no number")
     if lag_one is None:
         steady = taken
         if kind == "categories":
@@ -176,6 +201,14 @@ def calibrate(
     if lag_one is None:
         _check(found, values, stamps, looks)
     return found
+
+
+def _prepared(name: str, values: Float64Array, stamps: Int64Array | None, kind: Kind) -> Preparation:
+    if kind == "categories":
+        return Preparation(None)
+    if name in _SHAPE:
+        return for_shape(values, stamps)
+    return for_level(values, stamps, kind, unit_range=name == "adwin")
 
 
 def _over_rows(

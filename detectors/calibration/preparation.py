@@ -2,7 +2,8 @@
 
 The profile keeps the mean and the units: it takes off what an hour adds to the level, and evens out its spread where
 that differs. Detectors of a level get values held within some standard deviations of the mean, for one glitch is no
-change of level, and no bound stands on a tail that no reference can show.
+change of level, and no bound stands on a tail that no reference can show. An absurd value in the reference itself
+takes no part in finding level, season, spread and limits: one among a thousand would make the limits its own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from detectors.calibration.profile import HOUR, WEEK, Profile
 from detectors.calibration.result import Kind, Uncalibrated
@@ -18,6 +20,9 @@ from detectors.detector import Float64Array, Int64Array
 
 LIMIT = 6.0
 """Standard deviations from the mean at which values are held."""
+ABSURD = 50.0
+"""Times the span of the middle 98 % that a value must lie beyond it to be absurd: some 230 standard deviations of
+normal values, and further than all of 1,000 log-normal ones with an exponent's deviation of 2 in 99 of 100 cases."""
 UNEVEN = 1.25
 """The largest spread of an hour over the smallest, from which on they are evened out."""
 _FLATTEST = 0.25  # of the mean spread: no hour is stretched by more
@@ -38,8 +43,31 @@ class Preparation:
     unit: float = 1.0
 
 
+def plausible(values: Float64Array) -> npt.NDArray[np.bool_]:
+    """Which of the values are not absurd. All of them are plausible where the middle 98 % are one value."""
+    low = float(np.quantile(values, 0.01, method="higher"))
+    high = float(np.quantile(values, 0.99, method="lower"))
+    with np.errstate(over="ignore"):
+        reach = ABSURD * np.float64(high - low)
+    if not 0.0 < reach < np.inf:
+        return np.ones(len(values), np.bool_)
+    found: npt.NDArray[np.bool_] = (values >= low - reach) & (values <= high + reach)
+    return found
+
+
+def limits_of(values: Float64Array) -> tuple[float, float] | None:
+    """What detectors of a level hold such numbers within; None where they do not vary."""
+    usual = values[plausible(values)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, reach = float(usual.mean()), LIMIT * float(usual.std())
+    return (mean - reach, mean + reach) if 1e-100 < reach < np.inf else None
+
+
 def for_level(values: Float64Array, stamps: Int64Array | None, kind: Kind, unit_range: bool = False) -> Preparation:
     """For detectors of a level; `unit_range` for those that take values of a range of 1."""
+    everything, at = values, stamps
+    if kind != "binary":
+        values, stamps = _usual(values, stamps)
     season = None if stamps is None else season_of(values, stamps)
     if kind == "binary":
         if season is None:
@@ -55,6 +83,7 @@ def for_level(values: Float64Array, stamps: Int64Array | None, kind: Kind, unit_
     even = Profile(location, scale).apply(values, stamps)
     mean, reach = float(even.mean()), LIMIT * float(even.std())
     low, high = mean - reach, mean + reach
+    even = Profile(location, scale).apply(everything, at)
     unit = max(min(high, float(even.max())) - max(low, float(even.min())), 1e-300) if unit_range else 1.0
     if not reach > 1e-100:
         raise Uncalibrated("the reference hardly varies")
@@ -65,14 +94,21 @@ def for_level(values: Float64Array, stamps: Int64Array | None, kind: Kind, unit_
 def for_shape(values: Float64Array, stamps: Int64Array | None) -> Preparation:
     """For detectors of a distribution of numbers: the hours' levels and spreads, where taking them off makes parts of
     the reference more alike (it does not for values of which many are the same)."""
-    season = None if stamps is None else season_of(values, stamps)
-    location, scale, parameters = _hours(values, stamps, season)
+    usual, at = _usual(values, stamps)
+    season = None if at is None else season_of(usual, at)
+    location, scale, parameters = _hours(usual, at, season)
     if len(location) == 1:
         return Preparation(None)
     profile = Profile(location, scale)
     if _unlikeness(profile.apply(values, stamps)) >= _unlikeness(values):
         return Preparation(None)
     return Preparation(profile, True, parameters)
+
+
+def _usual(values: Float64Array, stamps: Int64Array | None) -> tuple[Float64Array, Int64Array | None]:
+    """The plausible ones."""
+    good = plausible(values)
+    return values[good], None if stamps is None else stamps[good]
 
 
 def _hours(

@@ -129,6 +129,8 @@ def _evenness(hours: _Hours, rest: Float64Array) -> float:
     """Greenhouse and Geisser's epsilon of the days' hours: 1 where they vary each by itself, 1/23 where as one."""
     days = np.zeros((int(hours.day[-1]) + 1, 24))
     days[hours.day, hours.of_day] = rest
+    # fourth powers: a ratio that no power of two changes, of numbers that would otherwise overflow
+    days = np.ldexp(days, -int(np.frexp(np.abs(days).max())[1]))
     together = days.T @ days
     squares = float((together * together).sum())
     return max(float(np.trace(together)) ** 2 / (23.0 * squares), 1.0 / 23.0) if squares > 0 else 1.0

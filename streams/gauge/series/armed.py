@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
+
 import detectors
 from streams.gauge.series.reference import Sample
 from streams.gauge.series.settings import needs_reference
@@ -70,7 +72,8 @@ class Armed:
         """With parameters for a share of the budget. Raises Uncalibrated, and ParameterError where there are none."""
         effect = terms.min_effect if detectors.knows_effect(use) else None
         if effect is not None and use in MEANS and terms.kind == "numeric":
-            effect *= float(sample.values.std())
+            with np.errstate(over="raise"):
+                effect *= float(sample.values[detectors.plausible(sample.values)].std())
         found = detectors.calibrate(
             use, sample.values, rate=sample.rate, false_alarms=terms.share, kind=terms.kind,
             timestamps=sample.timestamps, min_effect=effect, direction=terms.direction, window=terms.window,

@@ -19,7 +19,7 @@ def mean_is_calm(recent: Float64Array, before: float, least: float, mode: Litera
     """Whether the mean is less than `least` away from the one before, in the direction that counts; or is that one, but
     for rounding, where what was before did not vary and nothing is less."""
     gap = float(recent.mean()) - before
-    if abs(gap) <= ROUNDING * abs(before):
+    if not least and abs(gap) <= ROUNDING * abs(before):
         return True
     return (gap if mode == "up" else -gap if mode == "down" else abs(gap)) < least
 

@@ -121,7 +121,6 @@ class Series:
     def _complete(self, sample: Sample, share: Share, row: int, healthy: Moments | None = None) -> None:
         """A reference is there: arm what is not. `healthy` are the moments of the series when it was complete, where
         that was not just now."""
-        begin = self.history.moments(self.history.count)
         armed = []
         for watch in self.watches:
             if watch.state in ("warming", "uncalibrated"):
@@ -132,12 +131,24 @@ class Series:
             profiles = [watch.calibration.profile for watch in armed if watch.calibration is not None]
             self._level = next((level for level in map(level_of, profiles) if level is not None), None)
         self._samples.append(sample.held())
-        base = (begin if healthy is None else healthy) - self._gone
-        if sample.origin != "self" or self._level is not None:
-            values = sample.values
-            base = Moments.of(values if self._level is None else self._level.apply(values, sample.timestamps))
-        for watch in armed:
-            watch.begin(base, begin)
+        values = sample.values if self._level is None else self._level.apply(sample.values, sample.timestamps)
+        strays, anew = self._hold(values)
+        begin = self.history.moments(self.history.count)
+        if strays or sample.origin != "self" or self._level is not None:
+            base = Moments.of(self.history.held(values), self.history.origin)
+        else:
+            base = (begin if healthy is None else healthy) - self._gone
+        for watch in self.watches:
+            if watch in armed:
+                watch.begin(base, begin)
+            elif anew:
+                watch.resume(base, begin)
+
+    def _hold(self, healthy: Float64Array) -> tuple[bool, bool]:
+        """Have the history hold values within what healthy ones make plausible. Whether some so far were outside; and
+        whether its sums had to begin anew for it."""
+        limits = detectors.limits_of(healthy) if self.kind == "numeric" else None
+        return self.history.strays(limits), limits is not None and self.history.hold(limits)
 
     def _wait(self) -> None:
         """After a reference of its own: wait for a longer one where that helps, and no detector has fired."""
@@ -232,6 +243,7 @@ class Series:
         that fire."""
         self._since = since
         self._samples, self._level, self._warm_up, self._due = [], None, self._new_warm_up(), None
+        self.history.forget()
         self._gone = self.history.moments(self.history.count)
         ended = [watch.rebaseline(self._gone) for watch in self.watches]
         return [Finding(row, drift) for drift in ended if drift is not None]
@@ -259,12 +271,12 @@ class Series:
             "born": self.born,
             "settled": self.settled,
             "since": self._since,
-            "gone": list(asdict(self._gone).values()),
+            "gone": self._gone.tree(),
             "history": self.history.snapshot(),
             "samples": [sample.tree() for sample in self._samples],
             "level": None if self._level is None else self._level.tree(),
             "warm_up": None if self._warm_up is None else self._warm_up.snapshot(),
-            "due": None if self._due is None else [self._due[0], list(asdict(self._due[1]).values())],
+            "due": None if self._due is None else [self._due[0], self._due[1].tree()],
             "watches": {watch.identity: watch.snapshot() for watch in self.watches},
             "categories": np.array(list(self._categories), np.float64),
             "overflow": self.overflow,
@@ -279,6 +291,8 @@ class Series:
         self.history.restore(tree["history"])
         self._samples = [sample_of(each) for each in tree["samples"]]
         self._level = None if tree["level"] is None else Level(*tree["level"])
+        if "limits" not in tree["history"] and (levels := self.levels()) is not None:
+            self._hold(levels)  # of a version that held nothing
         self._categories = dict.fromkeys(np.asarray(tree.get("categories", ()), np.float64).tolist())
         self.overflow = tree.get("overflow", 0)
         self._warm_up = None

@@ -10,7 +10,7 @@ warming ──reference──► armed ──alarm that matters──► firing
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import detectors
@@ -26,11 +26,16 @@ from streams.records import Float64Array
 
 CHECK_EVERY = 100
 """While an alert fires, its recovery is looked at every so many values."""
+MOVED = 0.1
+"""Where at least this share of the values since a change lies beyond what sums hold values within, the mean is told of
+them as they came: they are no strays."""
 LEAST_RECENT = 200
 """Values since the alarm that recovery is judged by, at least."""
 
 Levels = Callable[[], Float64Array | None]
 """The reference's values as the history has them, without their season; None where there is no reference."""
+Held = Callable[[Float64Array], Float64Array]
+"""Values as the history's sums take them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +157,16 @@ class Watch:
         """`begin` are the moments of the series so far, `base` those of the healthy values before it."""
         self._base, self._begin = base, begin
 
+    def resume(self, base: Moments, begin: Moments) -> None:
+        """As `begin`, in the midst of looking."""
+        self.begin(base, begin)
+        if self.firing:
+            self._before = base
+
     def _arm_own(self, values: Float64Array | None) -> None:
         try:
             self._armed = Armed.own(self.use, dict(self._settings.params or {}), values)
-        except detectors.ParameterError as problem:
+        except (detectors.ParameterError, ArithmeticError) as problem:
             self.state, self.reason = "unarmed", str(problem)
             return
         self.state = "armed"
@@ -169,6 +180,8 @@ class Watch:
             self.state, self.reason, self.needed, self._armed = "uncalibrated", str(problem), problem.needed, None
         except detectors.ParameterError as problem:
             self.state, self.reason, self._armed = "unarmed", str(problem), None
+        except ArithmeticError as problem:  # of a detector that is being built; one series stops no other
+            self.state, self.reason, self.needed, self._armed = "uncalibrated", str(problem), None, None
         else:
             self.state, self.reason, self.needed = "armed", None, None
 
@@ -222,7 +235,7 @@ class Watch:
         assert self._armed is not None
         change, change_at = history.change(self._armed.since, self._begin, self._base, count)
         before, after = self._base + (change - self._begin), history.moments(count) - change
-        rise = after.mean - before.mean
+        rise = after.rise(before)
         if self._kind != "categories" and self._mode != "both" and (rise > 0) != (self._mode == "up"):
             return None
         if self.use in MEANS and abs(rise) < self._least(before):
@@ -236,11 +249,17 @@ class Watch:
             statistic=self._armed.statistic,
             threshold=self._armed.threshold,
             before=Level(before.mean if numeric else None, before.count),
-            after=Level(after.mean if numeric else None, after.count),
+            after=Level(self._told(after, history, count) if numeric else None, after.count),
             direction=("up" if rise > 0 else "down") if numeric else None,
             change_at=change_at,
             observations_since_change=after.count,
         )
+
+    def _told(self, after: Moments, history: History, count: int) -> float:
+        """The mean since a change. Sums hold values within what is plausible before it."""
+        recent = history.recent(count)[-after.count :] if after.count else history.recent(count)[:0]
+        moved = len(recent) > 0 and history.beyond(recent) >= MOVED * len(recent)
+        return float(recent.mean()) if moved else after.mean
 
     def _finding(self, kind: Literal["fired", "recovered", "rebaselined"], **more: Any) -> DriftFinding:
         found = self.calibration
@@ -266,7 +285,7 @@ class Watch:
             recent = history.recent(count)[-(count - self._fired_at) :]  # what was before the alarm is no recovery
             if len(recent) < LEAST_RECENT:
                 continue
-            if not self._calm(recent, levels):
+            if not self._calm(recent, history.held, levels):
                 self._calm_since = None
             elif self._calm_since is None:
                 self._calm_since = now
@@ -274,11 +293,11 @@ class Watch:
                 return index
         return None
 
-    def _calm(self, recent: Float64Array, levels: Levels) -> bool:
+    def _calm(self, recent: Float64Array, held: Held, levels: Levels) -> bool:
         assert self._before is not None
         reference = None if self.use in MEANS else levels()
         if reference is None:
-            return mean_is_calm(recent, self._before.mean, self._least(self._before), self._mode)
+            return mean_is_calm(held(recent), self._before.mean, self._least(self._before), self._mode)
         calm = variation_is_calm if self._kind == "categories" else distance_is_calm
         return calm(recent, reference, self._min_effect)
 
@@ -316,8 +335,8 @@ class Watch:
             "needed": self.needed,
             "fired": self.fired,
             "armed": None if self._armed is None else self._armed.tree(),
-            "moments": [[m.count, m.total, m.squares] for m in (self._base, self._begin)],
-            "before": None if self._before is None else list(asdict(self._before).values()),
+            "moments": [self._base.tree(), self._begin.tree()],
+            "before": None if self._before is None else self._before.tree(),
             "fired_at": self._fired_at,
             "calm_since": self._calm_since,
         }
