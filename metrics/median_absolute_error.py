@@ -1,8 +1,10 @@
 """The median absolute error from distances that come and go: exact while they are few, a bound when they are many.
 
-Distances are kept as roc_auc keeps scores, all on one side: sorted disjoint bins of at most 2/BINS of the weight each,
-so a bound lies between the 0.498 and the 0.502 quantile. Weighted as scikit-learn's: the least distance that has half
-of the weight at or below it, or the middle between it and the next where it is half exactly.
+Distances are kept as roc_auc keeps scores, all on one side, in sorted disjoint bins. One is merged while it has at most
+2/BINS of the weight, so a bound lies between the 0.498 and the 0.502 quantile; or where errors have since moved into
+it, is at most 1 % wide (unless distances are spread over so many powers of ten that there is no room for that).
+Weighted as scikit-learn's: the least distance that has half of the weight at or below it, or the middle between it and
+the next where it is half exactly.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ sorted, disjoint bins [low, high] of positive and negative weight. A bin of one 
 a wider one the order of its rows is not known, which is what the bound pays for. `coarsen` merges neighbours as long
 as they hold at most 2/BINS of the positives' and the negatives' shares together, so the merged bins add at most
 1/BINS to the bound's width; and, for average precision, as long as they hold little against what lies above them. Bins
-never split: a row taken back is found in the bin that holds its score.
+never split: a row taken back is found in the bin that holds its score, and so is every later row. What is light now may
+be where all rows fall later, so a merged bin is no wider than there must be room for, whatever it holds.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ EXACT_ROWS = 4096
 BINS = 1024
 TOP = 0.008
 """Of the positives above it, and of the negatives, a merged bin holds at most this share: about 0.002 of precision."""
+ROOM = EXACT_ROWS
+"""Bins may be so many before they are wider than they should be."""
+RATIO = 1.01
+"""The largest distance in a merged bin is at most so many times the least."""
 
 
 class Bins(NamedTuple):
@@ -77,10 +82,15 @@ def consolidate(bins: Bins, entries: Float64Array, weights: Float64Array) -> Bin
 
 
 @numba.njit(cache=True)
-def coarsen(bins: Bins, top: float = np.inf) -> Bins:
-    """Merge light neighbours: at most about 2 * BINS bins remain; with `top`, about 3 * BINS: then a merged bin has at
-    most this share of the positives, and of the negatives, that lie above it: bins narrow towards the highest scores.
-    """
+def _fits(low: float, high: float, limit: float, distances: bool) -> bool:
+    """Whether a merged bin may reach from low to high: of distances, `high` is at most `limit` times `low`."""
+    return high <= low * limit if distances else True
+
+
+@numba.njit(cache=True)
+def _merged(bins: Bins, limit: float, distances: bool) -> Bins:
+    """Light neighbours merged where the bin that they make `_fits`; of scores, where also it holds at most TOP of the
+    positives, and of the negatives, that lie above it: bins narrow towards the highest scores."""
     positives, negatives = bins.positive.sum(), bins.negative.sum()
     positives_above, negatives_above = positives, negatives
     cap = 2.0 / BINS
@@ -94,11 +104,11 @@ def coarsen(bins: Bins, top: float = np.inf) -> Bins:
             share += bins.negative[b] / negatives
         positives_above -= bins.positive[b]
         negatives_above -= bins.negative[b]
-        light = made > 0 and held + share <= cap
-        if light and top < np.inf:
+        light = made > 0 and held + share <= cap and _fits(low[made - 1], bins.high[b], limit, distances)
+        if light and not distances:
             light = (
-                positive[made - 1] + bins.positive[b] <= top * positives_above
-                and negative[made - 1] + bins.negative[b] <= top * negatives_above
+                positive[made - 1] + bins.positive[b] <= TOP * positives_above
+                and negative[made - 1] + bins.negative[b] <= TOP * negatives_above
             )
         if light:
             high[made - 1] = bins.high[b]
@@ -111,6 +121,17 @@ def coarsen(bins: Bins, top: float = np.inf) -> Bins:
             made += 1
             held = share
     return Bins(low[:made].copy(), high[:made].copy(), positive[:made].copy(), negative[:made].copy())
+
+
+@numba.njit(cache=True)
+def coarsen(bins: Bins, distances: bool = False) -> Bins:
+    """Merge light neighbours, of scores or of `distances`, into bins as narrow as leaves at most ROOM of them."""
+    limit = RATIO if distances else np.inf
+    found: Bins = _merged(bins, limit, distances)
+    while len(found.low) > ROOM and limit < np.inf:
+        limit *= limit
+        found = _merged(bins, limit, distances)
+    return found
 
 
 @numba.njit(cache=True)

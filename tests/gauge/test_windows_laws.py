@@ -145,6 +145,19 @@ def test_many_distances_give_a_bound_that_holds_the_exact_median_and_is_narrow()
             assert np.quantile(left, 0.497) <= low <= np.median(left) <= high <= np.quantile(left, 0.503)
 
 
+def test_the_median_follows_errors_to_where_few_had_been() -> None:
+    rng = np.random.default_rng(7)
+    error = np.concatenate([np.abs(rng.normal(0, 1, 8200)), 50 + 5 * np.abs(rng.normal(0, 1, 10_000))])
+    error[[100, 1600, 3100, 4600, 6100]] = [20, 30, 500, 2000, 40]
+    log = [Row(Kind.OUTCOME, i, prediction=float(each), label=0.0) for i, each in enumerate(error)]
+    windows = ModelWindows("m", replace(SETTINGS, segments=(), task="regression"))
+    windows.apply(rows_of(log))
+    for view in windows.tick(0, START, 100):
+        if view.kind != "rolling":
+            low, high = view.metrics["median_absolute_error"]["bound"]
+            assert low <= np.median(error) <= high <= 1.01 * low
+
+
 def test_what_an_older_snapshot_did_not_keep_is_unknown_and_the_rest_goes_on() -> None:
     for task, unknown in (("binary", "expected_calibration_error"), ("regression", "median_absolute_error")):
         settings = replace(SETTINGS, task=task)  # type: ignore[arg-type]

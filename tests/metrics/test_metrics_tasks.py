@@ -210,15 +210,17 @@ def test_the_area_is_scikit_learns_with_ties_weights_and_scores_taken_back(
         assert same(found["value"], sk.roc_auc_score(y, s, sample_weight=w))
 
 
-def coarse(entries: np.ndarray, top: float) -> roc_auc.Bins:
-    """Many scores as a window keeps them."""
+def coarse(entries: np.ndarray, distances: bool = False, weights: np.ndarray | None = None) -> roc_auc.Bins:
+    """Many scores, or distances, as a window keeps them."""
     bins = roc_auc.no_bins()
     for start in range(0, len(entries), roc_auc.EXACT_ROWS):
-        part = entries[start : start + roc_auc.EXACT_ROWS]
-        bins = roc_auc.consolidate(bins, part, np.ones(len(part)))
+        part = slice(start, start + roc_auc.EXACT_ROWS)
+        weight = np.ones(len(entries[part])) if weights is None else weights[part]
+        bins = roc_auc.consolidate(bins, entries[part], weight)
         if len(bins.low) > roc_auc.EXACT_ROWS:
-            bins = roc_auc.coarsen(bins, top)
-    return roc_auc.coarsen(bins, top)
+            bins = roc_auc.coarsen(bins, distances)
+            assert len(bins.low) <= roc_auc.ROOM
+    return roc_auc.coarsen(bins, distances)
 
 
 @pytest.mark.parametrize(("shift", "positives"), [(0.0, 0.5), (1.0, 0.5), (2.0, 0.02), (0.2, 0.02), (3.0, 0.001)])
@@ -226,8 +228,7 @@ def test_coarse_bins_hold_the_exact_average_precision_within_their_bound(shift: 
     rng = np.random.default_rng(3)
     y = rng.random(200_000) < positives
     s = 1 / (1 + np.exp(-(rng.normal(0, 1, len(y)) + shift * y)))
-    bins = coarse(np.where(y, s, -s), roc_auc.TOP)
-    assert len(bins.low) <= 3 * roc_auc.BINS
+    bins = coarse(np.where(y, s, -s))
     low, high = average_precision.bounds(bins)
     assert low <= sk.average_precision_score(y, s) <= high
     assert high - low <= 0.002
@@ -235,9 +236,28 @@ def test_coarse_bins_hold_the_exact_average_precision_within_their_bound(shift: 
 
 def test_coarse_bins_hold_the_exact_median_between_two_near_quantiles() -> None:
     distances = np.abs(np.random.default_rng(4).normal(0, 3, 100_000))
-    found: dict[str, Any] = median_absolute_error.value(coarse(distances, np.inf), len(distances))
+    found: dict[str, Any] = median_absolute_error.value(coarse(distances, True), len(distances))
     low, high = found["bound"]
     assert np.quantile(distances, 0.497) <= low <= np.median(distances) <= high <= np.quantile(distances, 0.503)
+
+
+@pytest.mark.parametrize("powers", [0.5, 10.0, 300.0])
+def test_a_median_is_near_after_errors_have_moved_to_where_few_had_been(powers: float) -> None:
+    rng = np.random.default_rng(8)
+    before, after = np.abs(rng.normal(0, 1, 12_000)), 50 + 5 * np.abs(rng.normal(0, 1, 60_000))
+    before[::60] = 10 ** np.sort(rng.uniform(-powers, powers, 200))
+    distances = np.concatenate([before, after])
+    found: dict[str, Any] = median_absolute_error.value(coarse(distances, True), len(distances))
+    low, high = found["bound"]
+    assert low <= np.median(distances) <= high <= 1.01 * low
+
+
+def test_distances_of_every_power_of_ten_stay_within_the_room_and_the_median_within_its_bound() -> None:
+    distances = 10 ** np.random.default_rng(9).uniform(-300, 300, 100_000)
+    distances[::1000] = 0.0
+    low, high = median_absolute_error.bounds(coarse(distances, True))
+    assert low <= np.median(distances) <= high
+    assert np.quantile(distances, 0.497) <= low and high <= np.quantile(distances, 0.503)
 
 
 def test_coarse_bins_hold_the_exact_area_within_their_bound() -> None:
@@ -245,12 +265,7 @@ def test_coarse_bins_hold_the_exact_area_within_their_bound() -> None:
     for shift, positives in ((0.0, 0.5), (0.2, 0.02), (1.0, 0.5)):
         y = rng.random(30_000) < positives
         s = 1 / (1 + np.exp(-(rng.normal(0, 1, len(y)) + shift * y)))
-        bins = roc_auc.no_bins()
-        for start in range(0, len(y), roc_auc.EXACT_ROWS):
-            part = slice(start, start + roc_auc.EXACT_ROWS)
-            bins = roc_auc.consolidate(bins, np.where(y[part], s[part], -s[part]), np.ones(len(y[part])))
-            if len(bins.low) > roc_auc.EXACT_ROWS:
-                bins = roc_auc.coarsen(bins)
+        bins = coarse(np.where(y, s, -s))
         found: dict[str, Any] = roc_auc.value(bins)
         low, high = found["bound"]
         assert low <= sk.roc_auc_score(y, s) <= high

@@ -220,7 +220,7 @@ class ModelWindows:
                 drop_scores(store, window, FREE_CHUNK)
                 bins = roc_auc.consolidate(bins, entries, weights)
                 if len(bins.low) > roc_auc.EXACT_ROWS:
-                    bins = roc_auc.coarsen(bins, roc_auc.TOP if self.task == "binary" else np.inf)
+                    bins = roc_auc.coarsen(bins, self.task == "regression")
             self._bins[window] = bins
 
     # --- telling
