@@ -270,3 +270,21 @@ def test_coarse_bins_hold_the_exact_area_within_their_bound() -> None:
         low, high = found["bound"]
         assert low <= sk.roc_auc_score(y, s) <= high
         assert high - low <= 0.002
+
+
+@pytest.mark.parametrize(("centre", "spread"), [(0.45, 0.08), (0.3, 0.05), (0.02, 0.005), (0.99, 0.002)])
+def test_the_bounds_of_area_and_precision_stay_narrow_after_scores_have_moved_to_where_few_had_been(
+    centre: float, spread: float
+) -> None:
+    rng = np.random.default_rng(10)
+    y = rng.random(72_000) < 0.4
+    s = np.where(rng.random(len(y)) < 0.05 + 0.9 * y, rng.uniform(0.85, 0.95, len(y)), rng.uniform(0.05, 0.15, len(y)))
+    s[:8000:100] = np.sort(rng.uniform(0, 1, 80))
+    s[12_000:] = np.clip(rng.normal(centre + spread * y[12_000:], spread), 0, 1)
+    bins = coarse(np.where(y, s, -s))
+    for low, high, exact in (
+        (*roc_auc.area(bins)[1:], sk.roc_auc_score(y, s)),
+        (*average_precision.bounds(bins), sk.average_precision_score(y, s)),
+    ):
+        assert low <= exact <= high
+        assert high - low <= 0.002
