@@ -14,6 +14,7 @@ import math
 import numba
 import numpy as np
 
+from metrics import sums
 from metrics.roc_auc import Bins
 
 
@@ -22,7 +23,7 @@ def bounds(bins: Bins) -> tuple[float, float]:
     """The least and the largest value it can have; equal where it is exact; NaN without positives."""
     low, high, positives, negatives = 0.0, 0.0, 0.0, 0.0
     for b in range(len(bins.low) - 1, -1, -1):
-        p, n = max(bins.positive[b], 0.0), max(bins.negative[b], 0.0)
+        p, n = max(sums.value(bins.positive, b), 0.0), max(sums.value(bins.negative, b), 0.0)
         if p > 0.0:
             last = p * (positives + p) / (positives + p + negatives + n)
             if bins.low[b] == bins.high[b]:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from metrics.roc_auc import Bins
+from metrics import sums
+from metrics.roc_auc import Bins, total
 
 _TOLERANCE = 1e-12  # of the weight: what adding weights may have rounded
 
@@ -20,17 +21,17 @@ _TOLERANCE = 1e-12  # of the weight: what adding weights may have rounded
 @numba.njit(cache=True)
 def bounds(bins: Bins) -> tuple[float, float]:
     """Between which values it lies; equal where it is exact; NaN without weight."""
-    weight = bins.positive.sum()
+    weight = total(bins.positive)
     if not weight > 0.0:
         return np.nan, np.nan
     half, seen = weight / 2.0, 0.0
     for b in range(len(bins.low)):
-        seen += bins.positive[b]
+        seen += sums.value(bins.positive, b)
         if seen < half - _TOLERANCE * weight:
             continue
         if seen <= half + _TOLERANCE * weight:
             for after in range(b + 1, len(bins.low)):
-                if bins.positive[after] > 0.0:
+                if sums.value(bins.positive, after) > 0.0:
                     return (bins.low[b] + bins.low[after]) / 2.0, (bins.high[b] + bins.high[after]) / 2.0
         return bins.low[b], bins.high[b]
     return bins.low[-1], bins.high[-1]
@@ -41,6 +42,6 @@ def value(bins: Bins, weight: float) -> dict[str, object]:
 
     `weight` is that of all outcomes: None where the bins do not hold all of them (a state that is older than they)."""
     low, high = bounds(bins)
-    if np.isnan(low) or abs(bins.positive.sum() - weight) > 1e-9 * weight:
+    if np.isnan(low) or abs(total(bins.positive) - weight) > 1e-9 * weight:
         return {"value": None}
     return {"value": low} if low == high else {"value": (low + high) / 2.0, "bound": [low, high]}

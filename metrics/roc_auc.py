@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from metrics import sums
 from metrics.sums import Float64Array
 
 EXACT_ROWS = 4096
@@ -33,7 +34,8 @@ everywhere: 1/2048 at a score of 1/2, 1/10,000 at 0.01 and at 0.99. All scores f
 
 
 class Bins(NamedTuple):
-    """Sorted disjoint intervals of scores with the weight of positives and of negatives in each."""
+    """Sorted disjoint intervals of scores with the weight of positives and of negatives in each, sums of shape (n, 2):
+    of weights that were all taken back nothing stays, nor does a heavy one take lighter ones with it."""
 
     low: Float64Array
     high: Float64Array
@@ -43,8 +45,7 @@ class Bins(NamedTuple):
 
 def no_bins() -> Bins:
     """Nothing yet."""
-    none = np.empty(0)
-    return Bins(none, none, none, none)
+    return Bins(np.empty(0), np.empty(0), np.empty((0, 2)), np.empty((0, 2)))
 
 
 @numba.njit(cache=True)
@@ -60,7 +61,7 @@ def consolidate(bins: Bins, entries: Float64Array, weights: Float64Array) -> Bin
     scores = np.abs(entries)
     order = np.argsort(scores, kind="mergesort")
     room = len(bins.low) + len(entries)
-    low, high, positive, negative = np.empty(room), np.empty(room), np.zeros(room), np.zeros(room)
+    low, high, positive, negative = np.empty(room), np.empty(room), np.zeros((room, 2)), np.zeros((room, 2))
     made, b = 0, 0
     for i in order:
         score = scores[i]
@@ -73,16 +74,25 @@ def consolidate(bins: Bins, entries: Float64Array, weights: Float64Array) -> Bin
             low[made], high[made] = score, score
             made += 1
         if np.signbit(entries[i]):
-            negative[made - 1] += weights[i]
+            sums.add(negative, made - 1, weights[i])
         else:
-            positive[made - 1] += weights[i]
+            sums.add(positive, made - 1, weights[i])
     while b < len(bins.low):
         low[made], high[made] = bins.low[b], bins.high[b]
         positive[made], negative[made] = bins.positive[b], bins.negative[b]
         made += 1
         b += 1
-    kept = np.flatnonzero((positive[:made] != 0.0) | (negative[:made] != 0.0) | (low[:made] < high[:made]))
+    kept = np.flatnonzero((positive[:made, 0] != 0.0) | (negative[:made, 0] != 0.0) | (low[:made] < high[:made]))
     return Bins(low[kept], high[kept], positive[kept], negative[kept])
+
+
+@numba.njit(cache=True)
+def total(weights: Float64Array) -> float:
+    """The weight of one side of all bins."""
+    found = 0.0
+    for b in range(len(weights)):
+        found += sums.value(weights, b)
+    return found
 
 
 @numba.njit(cache=True)
@@ -98,29 +108,30 @@ def _fits(low: float, high: float, limit: float, distances: bool) -> bool:
 def _merged(bins: Bins, limit: float, distances: bool) -> Bins:
     """Light neighbours merged where the bin that they make `_fits`; of scores, where also it holds at most TOP of the
     positives, and of the negatives, that lie above it: bins narrow towards the highest scores."""
-    positives, negatives = bins.positive.sum(), bins.negative.sum()
+    positives, negatives = total(bins.positive), total(bins.negative)
     positives_above, negatives_above = positives, negatives
     cap = 2.0 / BINS
     low, high, positive, negative = bins.low.copy(), bins.high.copy(), bins.positive.copy(), bins.negative.copy()
     made, held = 0, 0.0
     for b in range(len(bins.low)):
+        p, n = sums.value(bins.positive, b), sums.value(bins.negative, b)
         share = 0.0
         if positives > 0.0:
-            share += bins.positive[b] / positives
+            share += p / positives
         if negatives > 0.0:
-            share += bins.negative[b] / negatives
-        positives_above -= bins.positive[b]
-        negatives_above -= bins.negative[b]
+            share += n / negatives
+        positives_above -= p
+        negatives_above -= n
         light = made > 0 and held + share <= cap and _fits(low[made - 1], bins.high[b], limit, distances)
         if light and not distances:
             light = (
-                positive[made - 1] + bins.positive[b] <= TOP * positives_above
-                and negative[made - 1] + bins.negative[b] <= TOP * negatives_above
+                sums.value(positive, made - 1) + p <= TOP * positives_above
+                and sums.value(negative, made - 1) + n <= TOP * negatives_above
             )
         if light:
             high[made - 1] = bins.high[b]
-            positive[made - 1] += bins.positive[b]
-            negative[made - 1] += bins.negative[b]
+            sums.merge(positive[made - 1 : made], bins.positive[b : b + 1])
+            sums.merge(negative[made - 1 : made], bins.negative[b : b + 1])
             held += share
         else:
             low[made], high[made] = bins.low[b], bins.high[b]
@@ -150,7 +161,7 @@ def area(bins: Bins) -> tuple[float, float, float]:
     positives, negatives = 0.0, 0.0
     won, unknown = 0.0, 0.0
     for b in range(len(bins.low)):
-        p, n = max(bins.positive[b], 0.0), max(bins.negative[b], 0.0)
+        p, n = max(sums.value(bins.positive, b), 0.0), max(sums.value(bins.negative, b), 0.0)
         won += p * (negatives + 0.5 * n)
         if bins.low[b] < bins.high[b]:
             unknown += 0.5 * p * n
@@ -159,7 +170,8 @@ def area(bins: Bins) -> tuple[float, float, float]:
     pairs = positives * negatives
     if not pairs > 0.0:
         return np.nan, np.nan, np.nan
-    return won / pairs, max(0.0, (won - unknown) / pairs), min(1.0, (won + unknown) / pairs)
+    least, most = max(0.0, (won - unknown) / pairs), (won + unknown) / pairs
+    return min(1.0, won / pairs), min(1.0, least), min(1.0, most)  # weights round: all pairs won may be a digit above 1
 
 
 def value(bins: Bins) -> dict[str, object]:

@@ -158,6 +158,25 @@ def test_the_median_follows_errors_to_where_few_had_been() -> None:
             assert low <= np.median(error) <= high <= 1.01 * low
 
 
+def test_a_heavy_outcome_that_is_withdrawn_after_a_restart_leaves_the_others_exact() -> None:
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    rng = np.random.default_rng(8)
+    label, score = (rng.random(5000) < 0.3).astype(float), np.round(rng.random(5000), 2)
+    log = [Row(Kind.OUTCOME, i, prediction=1.0, label=label[i], score=score[i], weight=0.7) for i in range(len(label))]
+    log[0] = replace(log[0], weight=1e17)
+    chosen = replace(SETTINGS, segments=(), rolling=())
+    windows = ModelWindows("m", chosen)
+    windows.apply(rows_of(log))
+    tree = unpack(b"test", 1, pack(b"test", 1, windows.snapshot()))
+    windows = ModelWindows("m", chosen)
+    windows.restore(tree)
+    windows.apply(rows_of([replace(log[0], kind=Kind.RETRACTED, refers_to=0)]))
+    for view in windows.tick(0, START, 100):
+        assert abs(view.value("roc_auc") - roc_auc_score(label[1:], score[1:])) < 1e-9
+        assert abs(view.value("average_precision") - average_precision_score(label[1:], score[1:])) < 1e-9
+
+
 def test_what_an_older_snapshot_did_not_keep_is_unknown_and_the_rest_goes_on() -> None:
     for task, unknown in (("binary", "expected_calibration_error"), ("regression", "median_absolute_error")):
         settings = replace(SETTINGS, task=task)  # type: ignore[arg-type]

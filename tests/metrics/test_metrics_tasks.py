@@ -172,8 +172,8 @@ def test_average_precision_is_scikit_learns_with_ties_weights_and_scores_taken_b
     if y.any():
         assert "bound" not in found
         assert same(found["value"], sk.average_precision_score(y, s, sample_weight=w))
-    else:  # of positives that were taken back a last digit may stay
-        assert found["value"] is None or any(positive for _, positive, _ in taken)
+    else:
+        assert found["value"] is None
 
 
 DISTANCES = st.lists(st.tuples(st.sampled_from([0.0, 1.0, 2.5]) | st.floats(0, 1e6), st.sampled_from([1.0, 0.25, 2.0])))
@@ -204,10 +204,37 @@ def test_the_area_is_scikit_learns_with_ties_weights_and_scores_taken_back(
     s, y, w = (np.array(column) for column in zip(*kept, strict=True))
     found = roc_auc.value(bins)
     if len({*y}) == 1:
-        assert found["value"] is None or "bound" not in found
+        assert found["value"] is None
     else:
         assert "bound" not in found
         assert same(found["value"], sk.roc_auc_score(y, s, sample_weight=w))
+
+
+LIGHT = [(0.5, True, 1.0), (0.2, False, 1.0), (0.7, False, 1.0), (0.9, True, 1.0)]
+
+
+@pytest.mark.parametrize("weight", [1e9, 1e17, 1e30])
+@pytest.mark.parametrize("score", [0.5, 0.6, 0.7])
+def test_a_heavy_row_that_was_taken_back_leaves_the_light_ones_as_they_were(weight: float, score: float) -> None:
+    bins = binned([(score, True, weight), *LIGHT, (score, True, -weight)], 2)
+    s, y, w = (np.array(column) for column in zip(*LIGHT, strict=True))
+    assert roc_auc.value(bins) == {"value": sk.roc_auc_score(y, s, sample_weight=w)}
+    assert same(average_precision.value(bins)["value"], sk.average_precision_score(y, s, sample_weight=w))
+    distances = [(1.0, True, 1.0), (2.0, True, 2.0), (score, True, weight), (3.0, True, 0.5), (score, True, -weight)]
+    assert median_absolute_error.value(binned(distances, 2), 3.5) == {"value": 2.0}
+
+
+def test_of_many_weighted_rows_that_were_all_taken_back_nothing_stays_whichever_bins_held_them() -> None:
+    rng = np.random.default_rng(12)
+    scores, weights = rng.random(20_000), rng.uniform(1e-3, 1e3, 20_000)
+    y = rng.random(20_000) < 0.5
+    entries = np.where(y, scores, -scores)
+    back = rng.permutation(20_000)
+    left = ~y[back]  # the positives are all taken back, of the negatives none
+    entries, weights = np.concatenate([entries, entries[back][~left]]), np.concatenate([weights, -weights[back][~left]])
+    bins = coarse(entries, weights=weights)
+    assert bins.negative.any() and not bins.positive.any()
+    assert roc_auc.value(bins) == average_precision.value(bins) == {"value": None}
 
 
 def coarse(entries: np.ndarray, distances: bool = False, weights: np.ndarray | None = None) -> roc_auc.Bins:

@@ -53,6 +53,10 @@ def look_at(tree: Any) -> None:
     _demand(bool((rings[:, RING_AT] + rings[:, RING_ROOM] <= used["rings"]).all()))
     _demand(_ends(store["cells"]["pairs"], store["pairs"]["next"]))
     _demand(_ends(store["windows"]["head"], store["chunks"]["next"]))
+    lengths = {window: len(arrays[0]) for window, *arrays in tree["bins"]}
+    _demand(all(0 <= window < used["windows"] for window in lengths))
+    for window, *arrays in [*tree["bins"], *tree.get("rests", [])]:
+        _demand(all(each.dtype == np.float64 and each.shape == (lengths.get(window),) for each in arrays))
     store["scopes"]["pane_start"][:] = EVER  # the pane met last is a guess that may be old: none is made
 
 

@@ -42,7 +42,7 @@ from streams.gauge.windows.store import (
     without_pairs,
 )
 from streams.gauge.windows.telling import Telling, cells_of
-from streams.gauge.windows.tree import store_from, tree_of
+from streams.gauge.windows.tree import bins_from, store_from, tree_of, tree_of_bins
 from streams.gauge.windows.versions import (
     admit_variants,
     by_first_row,
@@ -339,7 +339,7 @@ class ModelWindows:
             "since": self._since.copy(),
             "names": self._names.snapshot(),
             "store": tree_of(self._store),
-            "bins": [[window, *bins] for window, bins in sorted(self._bins.items())],
+            **tree_of_bins(self._bins),
             "waiting": [
                 [names, {field: columns[field].copy() for field in ROW.names or ()}] for columns, names in self._waiting
             ],
@@ -395,7 +395,7 @@ class ModelWindows:
         self.task = tree["task"]
         self._names.restore(tree["names"])
         self._store = store_from(tree["store"], len(self._settings.tumbling), len(self._settings.rolling))
-        self._bins = {window: roc_auc.Bins(*arrays) for window, *arrays in tree["bins"]}
+        self._bins = bins_from(tree)
         self._waiting = []
         for names, fields in tree["waiting"]:
             columns = np.empty(names.shape[1], ROW)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from metrics import roc_auc
 from streams.gauge.windows.store import (
     ARRAYS,
     CELL,
@@ -68,3 +70,24 @@ def store_from(tree: dict[str, Any], tumbling: int, rolling: int) -> Store:
     store.counts[:] = blank  # earlier states have fewer
     store.counts[: len(tree["counts"])] = tree["counts"]
     return with_tables(store)
+
+
+def tree_of_bins(bins: Mapping[int, roc_auc.Bins]) -> dict[str, Any]:
+    """The bins of each window; apart, as earlier states have none, what their weights are beyond a float."""
+    each = sorted(bins.items())
+    return {
+        "bins": [[window, low, high, p[:, 0].copy(), n[:, 0].copy()] for window, (low, high, p, n) in each],
+        "rests": [
+            [window, p[:, 1].copy(), n[:, 1].copy()] for window, (_, _, p, n) in each if p[:, 1].any() or n[:, 1].any()
+        ],
+    }
+
+
+def bins_from(tree: dict[str, Any]) -> dict[int, roc_auc.Bins]:
+    """The bins that tree_of_bins was given."""
+    rests = {window: rest for window, *rest in tree.get("rests", [])}
+    found = {}
+    for window, low, high, *weights in tree["bins"]:
+        rest = rests.get(window, [np.zeros(len(low))] * 2)
+        found[window] = roc_auc.Bins(low, high, *(np.stack(each, axis=1) for each in zip(weights, rest, strict=True)))
+    return found
