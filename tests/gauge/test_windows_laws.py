@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from windows_world import START, Row, generated, rows_of
@@ -175,6 +177,40 @@ def test_a_heavy_outcome_that_is_withdrawn_after_a_restart_leaves_the_others_exa
     for view in windows.tick(0, START, 100):
         assert abs(view.value("roc_auc") - roc_auc_score(label[1:], score[1:])) < 1e-9
         assert abs(view.value("average_precision") - average_precision_score(label[1:], score[1:])) < 1e-9
+
+
+@pytest.mark.parametrize("task", sorted(LOGS))
+def test_counts_that_are_carried_out_of_histograms_change_nothing_that_is_told(task: str) -> None:
+    expected = published(task, LOGS[task], {17, 100, 430}, {250, 555})
+    with mock.patch("streams.gauge.windows.excess.FULL", 2):
+        assert published(task, LOGS[task], {17, 100, 430}, {250, 555}) == expected
+
+
+@pytest.mark.parametrize("count", [2**31 - 1, -(2**31)])
+def test_times_of_a_cumulative_window_are_told_beyond_two_to_the_31_and_after_an_earlier_version_went_round(
+    count: int,
+) -> None:
+    log = [
+        Row(Kind.PREDICTED, prediction=1.0, latency=10.0),
+        Row(Kind.OUTCOME, 1, prediction=1.0, label=1.0, label_timestamp=START + 60_000),
+    ]
+    chosen = replace(SETTINGS, rolling=(), tumbling=(), segments=())
+    windows = ModelWindows("m", chosen)
+    windows.apply(rows_of(log))
+    tree = windows.snapshot()
+    for name in ("delay", "latency"):
+        tree["store"]["cells"][name][1][:] = count
+    for stop in range(3):
+        windows = ModelWindows("m", chosen)
+        windows.restore(unpack(b"test", 1, pack(b"test", 1, tree)))
+        windows.apply(rows_of(log))
+        (view,) = windows.tick(stop * 10**9, None, 100)
+        assert view.label_delay is not None and abs(view.label_delay["p50"] - 60_000) < 0.03 * 60_000
+        assert abs(view.service["latency_ms"]["p99"] - 10) < 0.3
+        tree = windows.snapshot()
+        ((scope, excess),) = tree["excess"]
+        held = [int(excess.sum()), *(tree["store"]["cells"][name][1].sum() for name in ("delay", "latency"))]
+        assert scope == 0 and sum(held) == 2 * (count % 2**32 + stop + 1)
 
 
 def test_what_an_older_snapshot_did_not_keep_is_unknown_and_the_rest_goes_on() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streams.gauge.windows.excess import EXCESS_BINS
 from streams.gauge.windows.store import (
     ARRAYS,
     COUNTS,
@@ -57,6 +58,9 @@ def look_at(tree: Any) -> None:
     _demand(all(0 <= window < used["windows"] for window in lengths))
     for window, *arrays in [*tree["bins"], *tree.get("rests", [])]:
         _demand(all(each.dtype == np.float64 and each.shape == (lengths.get(window),) for each in arrays))
+    for scope, bins in tree.get("excess", []):
+        _demand(0 <= scope < used["scopes"] and bins.dtype == np.int64 and bins.shape == (EXCESS_BINS,))
+        _demand(_inside(bins, 0, 2**62))
     store["scopes"]["pane_start"][:] = EVER  # the pane met last is a guess that may be old: none is made
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from metrics import roc_auc
 from streams.gauge.windows.change import begin_of_new, kinds_of, with_other_sizes
+from streams.gauge.windows.excess import Excess
 from streams.gauge.windows.features import fold_features
 from streams.gauge.windows.gather import drop_scores, scores_of
 from streams.gauge.windows.intact import look_at
@@ -74,6 +75,7 @@ class ModelWindows:
         self._names = Names(settings)
         self._store = new_store(len(settings.tumbling), len(settings.rolling))
         self._bins: dict[int, roc_auc.Bins] = {}
+        self._excess = Excess()
         self._waiting: list[tuple[Any, Int32Array]] = []  # outcomes before the task is decided
         self._sealed = _NEVER
         self._revision_base = 0
@@ -128,6 +130,7 @@ class ModelWindows:
         self._forgotten = max(self._forgotten, int(self._store.windows["revision"][lasting].max(initial=0)))
         for window in lasting.tolist():
             self._bins.pop(window, None)
+        self._excess.forget(scopes.tolist())
         empty(self._store, scopes, self._forgotten)
         self._compact()
         if self._settings.cumulative:
@@ -139,6 +142,7 @@ class ModelWindows:
         """Fold rows of this model, of one join task or each of its own; no TICK or CONTROL rows."""
         if len(rows) == 0:
             return
+        self._excess.make_room(self._store, len(rows))
         columns, names = self._names.columns(rows, join_task)
         if self.task is None:
             of = np.flatnonzero((rows.kind == Kind.OUTCOME) | (rows.kind == Kind.RETRACTED))
@@ -265,7 +269,7 @@ class ModelWindows:
         )
         telling = Telling(
             self._store, self._names, self._settings, self.task, self._plan(counting=False, scoring=False),
-            self._pane, self._bins, watermark, self._revision_base,
+            self._pane, self._bins, self._excess, watermark, self._revision_base,
         )  # fmt: skip
         views: list[WindowView] = []
         for window in places[order].tolist():
@@ -340,6 +344,7 @@ class ModelWindows:
             "names": self._names.snapshot(),
             "store": tree_of(self._store),
             **tree_of_bins(self._bins),
+            "excess": self._excess.snapshot(),
             "waiting": [
                 [names, {field: columns[field].copy() for field in ROW.names or ()}] for columns, names in self._waiting
             ],
@@ -384,6 +389,7 @@ class ModelWindows:
                 windows["alive"][window] = 0
                 self._bins.pop(window, None)
         if before.cumulative and not settings.cumulative:
+            self._excess = Excess()
             self._store.cells["alive"][self._store.scopes["ever_cell"][: int(self._store.counts[N_SCOPES])]] = 0
         self._compact()
         since = begin_of_new(self._store, before, self._pane, self._since, settings)
@@ -396,6 +402,8 @@ class ModelWindows:
         self._names.restore(tree["names"])
         self._store = store_from(tree["store"], len(self._settings.tumbling), len(self._settings.rolling))
         self._bins = bins_from(tree)
+        self._excess = Excess(tree.get("excess"))
+        self._excess.carry(self._store)  # it is not known how many rows came since
         self._waiting = []
         for names, fields in tree["waiting"]:
             columns = np.empty(names.shape[1], ROW)

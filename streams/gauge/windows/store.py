@@ -74,7 +74,7 @@ CELL = np.dtype(
         ("ints", np.int64, (INTS,)),
         ("score", np.float64, (1, 2)),  # sum of the scores of predictions
         ("sums", np.float64, (SUMS, 2)),  # the task's
-        ("delay", np.int32, (DELAY_BINS,)),
+        ("delay", np.int32, (DELAY_BINS,)),  # of a cumulative cell without what excess.py holds
         ("latency", np.int32, (LATENCY_BINS,)),
     ],
     align=True,

@@ -11,6 +11,7 @@ import numpy as np
 from metrics import binary, roc_auc
 from schemas import canonical_class
 from streams.gauge.windows import figures
+from streams.gauge.windows.excess import Excess
 from streams.gauge.windows.features import inputs
 from streams.gauge.windows.gather import merge_cells, merge_ring, pane_cells, scores_of
 from streams.gauge.windows.kernel import Plan
@@ -46,6 +47,7 @@ class Telling:
     plan: Plan
     pane: int
     bins: Mapping[int, roc_auc.Bins]
+    excess: Excess
     watermark: int | None
     revision_base: int
     _hoped: dict[int, float | None] = field(default_factory=dict)
@@ -64,6 +66,8 @@ class Telling:
         else:
             cells = cells_of(store, settings, self.pane, window)
             merged = merge_cells(store, cells)
+            if kind == kinds:
+                self.excess.add_to(scope, merged.delay, merged.latency)
             bins = self._scores(window)
             if whole:
                 told_inputs = inputs(store, cells, names.features.names)
