@@ -614,3 +614,16 @@ def test_a_series_that_did_not_vary_recovers_when_it_is_back() -> None:
         rows = rows_of(wrong, np.full(count, value), numbers, start=at, rate=1.0)
         kinds += [each.drift.kind for each in model.apply(rows, 0)]
     assert kinds == ["fired", "recovered"]
+
+
+def test_of_baselines_for_versions_to_come_the_newest_are_kept_and_those_in_use() -> None:
+    model = model_of(SCORE)
+    model.baseline("v1", {"score": {"values": [0.5] * 50}})
+    model.apply(traffic(1, 20), 0)  # of v1
+    for i in range(300):
+        model.baseline(f"new {i}", {"score": {"values": [float(i)] * 50}})
+    model.baseline("new 250", {"score": {"values": [0.5] * 50}})  # published again: the newest
+    kept = list(model.snapshot()["baselines"])
+    assert kept == ["v1", *(f"new {i}" for i in range(200, 300) if i != 250), "new 250"]
+    model.baseline("large", {"score": {"values": [0.5] * 2_000_000}})
+    assert list(model.snapshot()["baselines"]) == ["v1", "large"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -25,6 +25,9 @@ from streams.records import Int64Array
 
 Task = Literal["binary", "multiclass", "regression"]
 UNBOUNDED = 2**62
+MOST_BASELINES = 100
+MOST_NUMBERS = 1_000_000
+"""Of versions to come; the newest baseline is kept whatever it holds."""
 
 
 class ModelSeries:
@@ -253,7 +256,9 @@ class ModelSeries:
     def baseline(self, version: str, profile: Mapping[str, Any]) -> None:
         """A baseline was published: {subject: {"values": […]} or {"counts": {category: n}}, with "rate" (values a
         second) where it is known}. Series of that version that have not finished their own reference take it."""
+        self._baselines.pop(version, None)
         self._baselines[version] = profile
+        self._bound_baselines()
         for group in self._groups.values():
             if group.version == version:
                 for series in group.series():
@@ -261,6 +266,16 @@ class ModelSeries:
                         sample = baseline_of(profile[series.subject], series.kind, self._rows)
                         if sample is not None:
                             series.adopt(sample, self._share, self._rows)
+
+    def _bound_baselines(self) -> None:
+        """Of versions that have not been seen yet, the newest baselines are kept."""
+        seen = {group.version for group in self._groups.values()}
+        waiting = [version for version in self._baselines if version not in seen]
+        numbers = 0
+        for place, version in enumerate(reversed(waiting)):
+            numbers += sum(_numbers(each) for each in self._baselines[version].values())
+            if place >= MOST_BASELINES or (place and numbers > MOST_NUMBERS):
+                del self._baselines[version]
 
     def rebaseline(self, version: str | None, subject: str | None = None, since: int | None = None) -> list[Finding]:
         """Start new references with the next values, of one subject, a family of them, or all. With `since`, values
@@ -313,6 +328,11 @@ class ModelSeries:
         for group in self._groups.values():
             for series in group.series():
                 series.arm(self._share, self._rows)
+
+
+def _numbers(profile: Mapping[str, Any]) -> int:
+    """How many numbers of one subject are held."""
+    return sum(len(value) for value in profile.values() if isinstance(value, Sized))
 
 
 def _held(series: Series) -> bool:
