@@ -55,7 +55,7 @@ def do(deed: Deed, scene: Scene) -> Done:
     for slot in STATIC:
         if slot not in scene.fleet.running:
             scene.fleet.start(slot)
-    victim = scene.fleet.stand(deed)
+    victim = scene.fleet.stand(deed, scene.flow.check)
     seen = _seen(deed, scene)
     began = time.monotonic()
     _DEEDS[deed.kind](deed, scene, victim)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -62,8 +62,9 @@ class Fleet:
         self.started += 1
         return service
 
-    def stand(self, deed: Deed) -> Service:
-        """Have the worker of the deed's name stand at the deed's step; it is started where it does not run."""
+    def stand(self, deed: Deed, flows: Callable[[], None]) -> Service:
+        """Have the worker of the deed's name stand at the deed's step; it is started where it does not run. `flows`
+        raises where there is no traffic any more, without which nobody gets there."""
         service = self._workers.get(deed.slot) or self.start(deed.slot)
         said = f"{_STANDS} {deed.step}\n"
         before = service.log().count(said)
@@ -74,6 +75,7 @@ class Fleet:
 
         def standing() -> bool:
             self.check()
+            flows()
             return service.log().count(said) > before
 
         wait_until(standing, _START, f"{deed.slot} stands at {deed.place}")

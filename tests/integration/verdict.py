@@ -90,7 +90,7 @@ class Sending:
 
 def _note(place: list[int]) -> Callable[[Any, Any], None]:
     def delivered(error: Any, message: Any) -> None:
-        assert error is None, error
+        assert error is None, f"a record of the traffic was not delivered: {error.name()}: {error.str()}"
         place.extend((message.partition(), message.offset()))
 
     return delivered
