@@ -7,6 +7,7 @@ silence that is over. At most 1,000 silences and events are kept (of more, those
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
@@ -29,6 +30,7 @@ class Controls:
 
     def __init__(self) -> None:
         self._mutes: dict[str, tuple[int, Control]] = {}  # with the clock at which it is over
+        self._ends: list[tuple[int, str]] = []  # of them, in order
         self._baselines: dict[str, Control] = {}
         self._bytes = 0
         self.changed = False
@@ -45,8 +47,9 @@ class Controls:
                 end = body.ends_at if isinstance(body, Silence) else body.until
                 if end is not None and end > clock:
                     self._mutes[control.key] = end, control
+                    insort(self._ends, (end, control.key))
                     if len(self._mutes) > _MOST:
-                        self._drop(min(self._mutes, key=lambda key: (self._mutes[key][0], key)))
+                        self._drop(self._ends[0][1])
             case Baseline():
                 self._baselines[control.key] = control
                 self._bytes += len(control.value or b"")
@@ -58,15 +61,17 @@ class Controls:
 
     def _drop(self, key: str) -> None:
         self.changed = self.changed or key in self._mutes or key in self._baselines
-        self._mutes.pop(key, None)
+        mute = self._mutes.pop(key, None)
+        if mute is not None:
+            del self._ends[bisect_left(self._ends, (mute[0], key))]
         old = self._baselines.pop(key, None)
         if old is not None:
             self._bytes -= len(old.value or b"")
 
     def tick(self, clock: int) -> None:
         """Let go of what is over."""
-        for key in [key for key, (end, _) in self._mutes.items() if end <= clock]:
-            self._drop(key)
+        while self._ends and self._ends[0][0] <= clock:
+            self._drop(self._ends[0][1])
 
     def __iter__(self) -> Iterator[Control]:
         yield from sorted((*(each for _, each in self._mutes.values()), *self._baselines.values()), key=_offset)
