@@ -19,7 +19,7 @@ from streams.join.journal import head_block, read_heads
 from streams.join.profiles import Profiles
 from streams.join.rows import RowBuilder
 from streams.join.settings import JoinSettings
-from streams.join.step import JoinStep, Ledger, committed_of, holds_other_terms
+from streams.join.step import JoinStep, Ledger, committed_of
 from streams.outcomes import Control, Kind, Rows, Tick
 from streams.records import Moment, OutputRecord, RecordBatch, TopicPartition
 
@@ -88,10 +88,6 @@ class ControlTask:
             self._ledger.row += len(payloads)
             found += self._builder.encoded(rows, partition, self._ledger.commit)
         return found
-
-    def holds_other_terms(self, metadata: Mapping[TopicPartition, str]) -> bool:
-        """Whether, as the metadata says, some of what is held came under other terms than now."""
-        return holds_other_terms(metadata)
 
     def restore(self, blocks: Iterable[bytes], metadata: Mapping[TopicPartition, str]) -> None:
         """As JoinTask.restore."""

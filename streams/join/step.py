@@ -98,11 +98,6 @@ class Committed(msgspec.Struct, frozen=True):
     since: tuple[int, int] | None = None  # as Ledger.since
 
 
-def holds_other_terms(metadata: Mapping[TopicPartition, str]) -> bool:
-    """Whether some of what is held may have come under other terms than those of the commit."""
-    return committed_of(metadata).since is not None
-
-
 def committed_of(metadata: Mapping[TopicPartition, str]) -> Committed:
     """Raises StateError where it is not ours, or differs between a task's partitions."""
     found = {text for text in metadata.values() if text}

@@ -24,7 +24,7 @@ from streams.join.profiles import Profiles
 from streams.join.room import Room
 from streams.join.rows import Happened, RowBuilder
 from streams.join.settings import JoinSettings
-from streams.join.step import JoinStep, Ledger, committed_of, holds_other_terms
+from streams.join.step import JoinStep, Ledger, committed_of
 from streams.join.texts import MOST_CHARACTERS, MOST_TEXTS, without_unused
 from streams.outcomes import Counter, Kind, Tick
 from streams.records import Int32Array, Int64Array, Moment, OutputRecord, RecordBatch, TopicPartition
@@ -248,10 +248,6 @@ class JoinTask:
         )
 
     # -- restore ------------------------------------------------------------------------------------------------
-
-    def holds_other_terms(self, metadata: Mapping[TopicPartition, str]) -> bool:
-        """Whether, as the metadata says, some of what is held came under other terms than now."""
-        return holds_other_terms(metadata)
 
     def restore(self, blocks: Iterable[bytes], metadata: Mapping[TopicPartition, str]) -> None:
         """Become the task that wrote these journal blocks, from the floor (or before it) to the last commit.

@@ -75,39 +75,29 @@ class JoinStage:
             newest = newest_envelope(place, library)
         if newest is None:
             return self._begin(task, committed, library)
-        core = self._make(task)
-        metadata = {partition: each.metadata for partition, each in newest.sources.items()}
-        what = f"the journal {place.topic}/{place.partition}"
-        with readable_state(what):
-            mixed = core.holds_other_terms(metadata)
-        self._refuse_other_terms(newest.terms, place, mixed=mixed)
+        self._refuse_other_terms(newest.terms, place)
         sources = _sources(newest, committed, place)
         for partition, each in sources.items():
             require_readable(partition, each.offset, library)
         ledger = Ledger(place)
+        core = self._make(task)
+        metadata = {partition: each.metadata for partition, each in newest.sources.items()}
+        what = f"the journal {place.topic}/{place.partition}"
         with readable_state(what), closing(ledger.read(newest.floor, library)) as blocks:
             core.restore(blocks, metadata)
         return JoinStageTask(task, core, sources, ledger, self._topics.terms, birth=None)
 
-    def _refuse_other_terms(self, before: Terms | None, place: TopicPartition, *, mixed: bool) -> None:
-        """`mixed`: some of what is held came under terms before those. What was let go since is known of one change
-        alone, so a second one has to wait."""
+    def _refuse_other_terms(self, before: Terms | None, place: TopicPartition) -> None:
         now = self._topics.terms
         if before is None or now is None or before == now:
             return
-        if self._topics.new_terms and not mixed:
+        if self._topics.new_terms:
             _log.warning("new_terms_from_now_on", journal=f"{place.topic}/{place.partition}")
             return
         said = [
             f"horizon {format_duration(each.horizon)}, grace {format_duration(each.grace)}" for each in (before, now)
         ]
         what = f"{said[0]}, now it is {said[1]}" if said[0] != said[1] else "other join settings of some model"
-        if self._topics.new_terms:
-            raise Misfit(
-                f"the journal {place.topic}/{place.partition} still holds records of before the last change of the "
-                f"horizon or grace; it was {what}: set it back until they have been let go, after the longest horizon "
-                "and grace of theirs"
-            )
         raise Misfit(
             f"what the journal {place.topic}/{place.partition} holds was joined with {what}: which labels count would "
             "change in the middle; set it back, or say `run --from-now` once to have the new one from now on"

@@ -160,10 +160,6 @@ class JoinCore(Protocol):
 
     def restore(self, blocks: Iterable[bytes], metadata: Mapping[TopicPartition, str]) -> None: ...
 
-    def holds_other_terms(self, metadata: Mapping[TopicPartition, str]) -> bool:
-        """Whether, as the metadata says, some of what is held came under other terms (horizon, grace) than now."""
-        ...
-
 
 class GaugeStepLike(Protocol):
     """What the gauge core yields for one batch."""

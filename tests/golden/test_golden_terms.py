@@ -75,24 +75,6 @@ def test_a_changed_horizon_holds_from_now_on_where_that_is_said_once() -> None:
     assert counts(world)["outcomes"] == 25
 
 
-def test_a_second_change_waits_until_what_was_held_before_the_first_is_let_go() -> None:
-    log = started(MemoryLog(clock=NOW), config(horizon="2h", grace="1h"))
-    send(log, 20, 5)
-    World(config(horizon="1h", grace="1h"), log).run(5, from_now=True)
-    with pytest.raises(Misfit, match="before the last change") as refused:
-        World(config(horizon="2h", grace="1h"), log).run(2, from_now=True)
-    assert exit_code(refused.value) is Exit.USAGE and "\n" not in str(refused.value)
-    log.advance(4 * HOUR)
-    send(log, 25, 5)
-    World(config(horizon="1h", grace="1h"), log).run(5)
-    send(log, 30, 5)
-    World(config(horizon="1h", grace="1h"), log).run(5)
-    world = World(config(horizon="2h", grace="1h"), log)
-    send(log, 35, 5)
-    world.run(5, from_now=True)
-    assert (counts(world)["outcomes"], counts(world)["unlabelled"]) == (40, 0)
-
-
 def test_what_does_not_change_which_labels_count_is_no_change_of_terms() -> None:
     log = started(MemoryLog(clock=NOW), config(horizon="2h", grace="1h"))
     same = config({"m": {"join": {"horizon": "120m"}}, "other": {}}, horizon="2h", grace="60m", idle_after="5s")

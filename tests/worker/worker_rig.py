@@ -92,9 +92,6 @@ class FakeJoin:
             self.seen += json.loads(block)[1]
         self.commit = max(json.loads(text)["commit"] for text in metadata.values())
 
-    def holds_other_terms(self, metadata: Mapping[TopicPartition, str]) -> bool:
-        return False
-
 
 class FakeGauge:
     """Publishes every message it reads with its number; its snapshot is the count."""
