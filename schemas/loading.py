@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 
 from schemas.catalogue import DETECTORS, SEVERAL
 from schemas.config import Config
+from schemas.sections import Section
 
 PREFIX = "STREAMGAUGE_"
 _OF_KUBERNETES = re.compile(
@@ -215,13 +216,27 @@ def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> dict[KeyPath, 
 
 
 def _meant(name: str) -> str | None:
-    """The variable that was meant by one that names no key: a section with one underscore, or nearly a key."""
+    """The variable that was meant by one that names no key: a section's key after one underscore, or nearly a key of
+    the file's first level. What is neither is somebody else's."""
     rest = name[len(PREFIX) :].lower()
-    for section in Config.model_fields:
-        if rest.startswith(f"{section}_"):
-            return f"{PREFIX}{section.upper()}__{rest[len(section) + 1 :].upper()}"
-    near = difflib.get_close_matches(rest, list(Config.model_fields), n=1, cutoff=0.85)
+    for section, field in Config.model_fields.items():
+        kind = field.annotation
+        if rest.startswith(f"{section}_") and isinstance(kind, type) and issubclass(kind, Section):
+            key = rest[len(section) + 1 :]
+            first, _, below = key.partition("_")
+            if key in kind.model_fields:
+                return f"{PREFIX}{section.upper()}__{key.upper()}"
+            if below and first in kind.model_fields and _has_keys(kind, first):
+                return f"{PREFIX}{section.upper()}__{first.upper()}__{below.upper()}"
+    plain = [key for key, field in Config.model_fields.items() if field.annotation in (int, str)]
+    near = difflib.get_close_matches(rest, plain, n=1, cutoff=0.85)
     return f"{PREFIX}{near[0].upper()}" if near else None
+
+
+def _has_keys(kind: type[Section], name: str) -> bool:
+    """Whether a key of a section is a section or a map itself."""
+    inner = kind.model_fields[name].annotation
+    return get_origin(inner) is dict or (isinstance(inner, type) and issubclass(inner, Section))
 
 
 def _is_unicode(text: str) -> bool:

@@ -29,13 +29,16 @@ def ending(problem: BaseException) -> tuple[Exit, str]:
 
 
 @contextmanager
-def told_to_people(*, verbose: bool) -> Iterator[None]:
-    """Turns what ends the body into a sentence on stderr and an exit code."""
+def told_to_people(*, verbose: bool, prints: bool = True) -> Iterator[None]:
+    """Turns what ends the body into a sentence on stderr and an exit code. `prints`: what the body says goes to stdout,
+    and whoever reads it may have had enough; a service whose log is not read any more must not end as if in order."""
     try:
         yield
     except typer.Exit:
         raise
-    except BrokenPipeError:  # whoever read our output has had enough
+    except BrokenPipeError:
+        if not prints:
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
         raise typer.Exit(Exit.DONE) from None
     except KeyboardInterrupt:

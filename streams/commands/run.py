@@ -62,7 +62,7 @@ def run(
 ) -> None:  # fmt: skip
     """Monitor: read predictions and labels, publish metrics, alerts and dead letters, exactly once."""
     verbose = is_verbose(context)
-    with told_to_people(verbose=verbose), _ended_by_sigterm():
+    with told_to_people(verbose=verbose, prints=False), _ended_by_sigterm():
         loaded = configuration(config)
         if instance and not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", instance):
             raise Misfit("--instance takes up to 200 letters, digits and . _ - (a pod's name fits)")
@@ -99,7 +99,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 def _child(config: Config, instance: str | None, name: str, link: Link, *, verbose: bool, from_now: bool) -> None:
     """A stage in a process of its own, once the parent has found Kafka as it should be."""
     try:
-        with told_to_people(verbose=verbose):
+        with told_to_people(verbose=verbose, prints=False):
             stage = cast("StageName", name)
             warm_up(stage)
             if link.wait():

@@ -132,7 +132,7 @@ def _wait(children: Sequence[_Child], told: threading.Event) -> int:
     first = next((child for child in children if not child.process.is_alive()), None)
     killed_by = -(first.process.exitcode or 0) if first is not None else 0
     if first is not None and killed_by > 0 and not told.is_set():
-        name = signal.Signals(killed_by).name
+        name = signal.Signals(killed_by).name if killed_by in set(signal.Signals) else f"signal {killed_by}"
         likely = "; most likely out of memory: give it more, or lower state.memory" if name == "SIGKILL" else ""
         _log.error("killed", stage=first.stage, reason=f"killed by {name}{likely}")
     for child in children:

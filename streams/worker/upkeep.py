@@ -54,14 +54,16 @@ class Upkeep:
     def _trim(self, tasks: Mapping[int, Held], admin: Admin) -> None:
         """Delete journal blocks below the floor. Nothing depends on it, so a failure is only told; the next time begins
         behind it."""
+        until = self._clock.steady() + _TRIM_WITHIN
         for number in sorted(tasks, key=lambda number: (number <= self._failed, number)):
+            left = until - self._clock.steady()
+            if left <= 0:
+                return
             cut = tasks[number].task.trim()
             if cut is None:
                 continue
             try:
-                admin.delete_records_before(*cut, _TRIM_WITHIN)
+                admin.delete_records_before(*cut, left)
             except LogError as problem:
                 _log.warning("trim_failed", task=number, problem=str(problem), code=problem.code)
                 self._failed = number
-                return
-        self._failed = -1

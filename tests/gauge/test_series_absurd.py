@@ -112,16 +112,16 @@ def test_a_state_that_an_older_version_has_saved_is_held_within_limits_from_then
     assert set(fired(found)) == {"error/adwin", "error/page_hinkley"}
 
 
-@pytest.mark.parametrize("at", [500, 3000])
+@pytest.mark.parametrize(("outlier", "at"), [(1e30, 500), (1e30, 3000), (130.0, 994), (130.0, 999)])
 @pytest.mark.parametrize("seed", range(3))
-def test_absurd_values_are_held_alike_whatever_the_cut_and_the_restarts(seed: int, at: int) -> None:
-    rows = errors(1e30, at)
+def test_absurd_values_are_held_alike_whatever_the_cut_and_the_restarts(seed: int, outlier: float, at: int) -> None:
+    rows = errors(outlier, at)
     whole = model_of("regression")
     wanted = whole.apply(rows, 0)
     assert wanted
     cuts = np.random.default_rng(seed).integers(1, len(rows), 8).tolist()
     model, found = model_of("regression"), []
-    for start, stop in pairwise(sorted({0, 2 * at, 2 * at + 1, *cuts, len(rows)})):
+    for start, stop in pairwise(sorted({0, 2 * at, 2 * at + 1, 1990 + seed, *cuts, len(rows)})):
         part = model.apply(rows.take(np.arange(start, stop)), 0)
         found += [replace(each, row=each.row + start) for each in part]
         model = stored(model, "regression")

@@ -299,7 +299,8 @@ def test_what_is_wrong_is_said_with_file_line_key_and_what_is_allowed(tmp_path: 
     ("name", "meant"),
     [
         ("STREAMGAUGE_KAFKA_BOOTSTRAP_SERVERS", "STREAMGAUGE_KAFKA__BOOTSTRAP_SERVERS"),
-        ("STREAMGAUGE_LABEL_FIELDS_LABEL", "STREAMGAUGE_LABEL_FIELDS__LABEL"),
+        ("STREAMGAUGE_KAFKA_CLIENT_SASL_PASSWORD", "STREAMGAUGE_KAFKA__CLIENT__SASL_PASSWORD"),
+        ("STREAMGAUGE_DEFAULTS_JOIN_HORIZON", "STREAMGAUGE_DEFAULTS__JOIN__HORIZON"),
         ("STREAMGAUGE_COMMITINTERVAL", "STREAMGAUGE_COMMIT_INTERVAL"),
         ("STREAMGAUGE_HTTP_PORT", "STREAMGAUGE_HTTP__PORT"),
     ],
@@ -318,6 +319,11 @@ def test_a_variable_that_nearly_names_a_key_is_refused(tmp_path: Path, name: str
         "STREAMGAUGE_HTTP_PORT=tcp://10.0.0.1:80",
         "STREAMGAUGE_PORT_9464_TCP_ADDR=10.0.0.1",
         "STREAMGAUGE_IMAGE_TAG=1",
+        "STREAMGAUGE_KAFKA_VERSION=4",
+        "STREAMGAUGE_HTTP_PROXY=x",
+        "STREAMGAUGE_STATE_DIR=/x",
+        "STREAMGAUGE_MODELS_PATH=/x",
+        "STREAMGAUGE_TOPIC=x",
     ],
 )
 def test_variables_of_kubernetes_and_of_others_are_left_alone(variable: str) -> None:

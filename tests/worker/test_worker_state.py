@@ -159,6 +159,7 @@ def test_a_trim_that_hangs_costs_two_seconds_a_minute_and_the_next_begins_behind
         def delete_records_before(self, partition: TopicPartition, offset: int, timeout: float) -> None:
             asked.append((partition.topic, timeout))
             if partition.topic == "b":
+                clock.wait(timeout)
                 raise Retriable("timed out", "REQUEST_TIMED_OUT")
 
     held: Any = {

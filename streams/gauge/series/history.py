@@ -171,6 +171,9 @@ class History:
         anew = free and self.strays((middle - _FAR * half, middle + _FAR * half))
         if self._origin is None or anew:
             self._begin(middle)
+        else:  # what was summed within other limits must not be summed again within these
+            self._start = _Start(self.count, float(self._sums[0]), float(self._sums[1]), int(self._latest[0]))
+            self._lane = Lane.empty()
         if free:
             self._limits[:] = limits
         else:

@@ -62,7 +62,7 @@ class KafkaLog:
                 raise Refused(
                     f"Kafka at {servers} refuses the user, password or mechanism (sasl.*): {told}", error.name()
                 )
-            if "certificate" in told.lower():
+            if "certificate" in error.str().lower():
                 raise Refused(
                     f"the certificate of Kafka at {servers} is not trusted (ssl.ca.location): {told}", error.name()
                 )

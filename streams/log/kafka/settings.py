@@ -12,6 +12,9 @@ from confluent_kafka import KafkaError, KafkaException
 from schemas import MASK, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS, is_secret
 from streams.log.base import MESSAGE_LIMIT, WrongProperty
 
+SHORTEST_SECRET = 4
+"""What is shorter is in any text."""
+
 Client = TypeVar("Client")
 _log = structlog.get_logger("streamgauge.kafka")
 
@@ -86,7 +89,7 @@ class Settings:
         for name, value in self._client.items():
             if is_secret(name):
                 for part in sorted({str(value), *str(value).split()}, key=len, reverse=True):
-                    text = text.replace(part, MASK)
+                    text = text.replace(part, MASK) if len(part) >= SHORTEST_SECRET else text
         return text
 
     def consumer(self, group_id: str, instance_id: str | None, errors: Callable[[KafkaError], None]) -> dict[str, Any]:
