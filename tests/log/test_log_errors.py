@@ -56,7 +56,10 @@ def error(code: int, *, fatal: bool = False, retriable: bool = False, abort: boo
         (error(KafkaError._TIMED_OUT), "request", Retriable),
         (error(KafkaError._TRANSPORT), "request", Retriable),
         (error(KafkaError._DESTROY_BROKER), "request", Retriable),
-        (error(KafkaError.INVALID_CONFIG), "request", LogError),
+        (error(KafkaError.INVALID_CONFIG), "request", Refused),
+        (error(KafkaError.INVALID_REPLICATION_FACTOR), "request", Refused),
+        (error(KafkaError.INVALID_TRANSACTION_TIMEOUT), "init_transactions", Refused),
+        (error(KafkaError.INVALID_REQUEST), "request", LogError),
     ],
 )
 def test_an_error_is_translated(given: KafkaError, step: Step, expected: type[LogError]) -> None:
