@@ -250,6 +250,12 @@ def _look_through(store: Store, rules: Rules, key: int, new: NewPredictions, i: 
 
 
 @numba.njit(**KERNEL)
+def _bucket(wheel: Int32Array, rules: Rules, deadline: int) -> int:
+    """Where a deadline belongs; a wheel is a power of two long."""
+    return int((deadline // rules.width) & (len(wheel) - 1))
+
+
+@numba.njit(**KERNEL)
 def hold_prediction(store: Store, rules: Rules, new: NewPredictions, i: int, key: int, last: int) -> int:
     """Hold record i behind `last` of its key (-1: it is the first). Returns its row."""
     totals = store.totals
@@ -285,7 +291,7 @@ def hold_prediction(store: Store, rules: Rules, new: NewPredictions, i: int, key
     else:
         store.predictions[last].next = slot
     deadline = held.timestamp + rules.hold[held.profile]
-    bucket = (deadline // rules.width) % len(store.prediction_wheel)
+    bucket = _bucket(store.prediction_wheel, rules, deadline)
     held.later = store.prediction_wheel[bucket]
     store.prediction_wheel[bucket] = slot
     return int(slot)
@@ -382,7 +388,7 @@ def hold_label(store: Store, rules: Rules, new: NewLabels, i: int, key: int) -> 
         store.labels[store.keys[key].last_label].next = label
     store.keys[key].last_label = label
     deadline = found.timestamp + rules.hold[found.profile]
-    bucket = (deadline // rules.width) % len(store.label_wheel)
+    bucket = _bucket(store.label_wheel, rules, deadline)
     found.later = store.label_wheel[bucket]
     store.label_wheel[bucket] = label
     return int(label)
@@ -432,7 +438,7 @@ def due_rows(
 def put_back(wheel: Int32Array, rows: Records, rules: Rules, index: Int32Array) -> None:
     """Into the wheel again with these rows."""
     for row in index:
-        bucket = (rows[row].timestamp + rules.hold[rows[row].profile]) // rules.width % len(wheel)
+        bucket = _bucket(wheel, rules, rows[row].timestamp + rules.hold[rows[row].profile])
         rows[row].later = wheel[bucket]
         wheel[bucket] = row
 

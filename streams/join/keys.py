@@ -26,21 +26,31 @@ _ROW = 0xFFFFFFFF
 def hash_of(data: UInt8Array, start: int, stop: int) -> int:
     """31 bits of a hash of data[start:stop], eight bytes at a time (the finish is MurmurHash3's)."""
     h = np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(stop - start)
-    at = start
-    while at < stop:
-        word = np.uint64(0)
-        if at + 8 <= stop:
-            for i in range(8):
-                word |= np.uint64(data[at + i]) << np.uint64(8 * i)
+    at, end = np.uint64(start), np.uint64(stop)
+    while at < end:
+        if at + np.uint64(8) <= end:
+            word = _word(data, at)
         else:
-            for i in range(stop - at):
-                word |= np.uint64(data[at + i]) << np.uint64(8 * i)
+            word, shift = np.uint64(0), np.uint64(0)
+            for i in range(at, end):
+                word |= np.uint64(data[i]) << shift
+                shift += np.uint64(8)
         h = (h ^ word) * np.uint64(0xFF51AFD7ED558CCD)
         h ^= h >> np.uint64(32)
-        at += 8
+        at += np.uint64(8)
     h = (h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
     h ^= h >> np.uint64(33)
     return int(h & np.uint64(0x7FFFFFFF))
+
+
+@numba.njit(**KERNEL)
+def _word(data: UInt8Array, at: np.uint64) -> np.uint64:
+    """Eight bytes, the first the lowest. Written out, and with places that cannot be negative, they are one load."""
+    low = np.uint64(data[at]) | np.uint64(data[at + np.uint64(1)]) << np.uint64(8)
+    low |= np.uint64(data[at + np.uint64(2)]) << np.uint64(16) | np.uint64(data[at + np.uint64(3)]) << np.uint64(24)
+    high = np.uint64(data[at + np.uint64(4)]) << np.uint64(32) | np.uint64(data[at + np.uint64(5)]) << np.uint64(40)
+    high |= np.uint64(data[at + np.uint64(6)]) << np.uint64(48) | np.uint64(data[at + np.uint64(7)]) << np.uint64(56)
+    return low | high
 
 
 @numba.njit(**KERNEL)

@@ -17,7 +17,7 @@ from streams.records import Float64Array, Int32Array, Int64Array, UInt8Array
 
 Records = npt.NDArray[Any]
 NOWHERE = -1
-KERNEL: dict[str, Any] = {"cache": True, "_nrt": False}
+KERNEL: dict[str, Any] = {"cache": True, "_nrt": False, "forceinline": True}
 """How kernels over the store are compiled: they allocate nothing, and counting references to the arrays of their
 arguments would double what a record costs."""
 

@@ -14,7 +14,18 @@ from streams.join.held import Held
 from streams.join.journal import Block, in_order, read_block
 from streams.join.kernels import hold_label, hold_prediction
 from streams.join.keys import add_key, find_key, hash_of
-from streams.join.layout import EARLY, LABELLED, NOWHERE, ONCE, NewLabels, NewPredictions, Records, Rules, Store
+from streams.join.layout import (
+    EARLY,
+    KERNEL,
+    LABELLED,
+    NOWHERE,
+    ONCE,
+    NewLabels,
+    NewPredictions,
+    Records,
+    Rules,
+    Store,
+)
 from streams.join.profiles import Profiles
 from streams.join.step import Committed
 from streams.records import Int32Array, Int64Array, UInt8Array
@@ -100,7 +111,8 @@ def _hold(block: Block, passed: int, since: tuple[int, int] | None, rules: Rules
         places = left(block.label_deadlines, block.labels.timestamp + rules.hold[block.labels.profile])
         found = block.labels._replace(order=places)
         held.make_room(0, len(places), len(found.key_data) + 2 * len(found.offset))
-        rows = hold_labels(held.store, rules, found)
+        rows = np.empty(len(places), np.int32)
+        hold_labels(held.store, rules, found, rows)
         held.store.labels["met"][rows] = block.label_met[places]
     if last > BEGINNING:
         floor.add(block.head["commit"], last)
@@ -141,33 +153,28 @@ def rows_of(records: Records, used: int, offsets: Int64Array) -> Int32Array:
     return found
 
 
-@numba.njit(cache=True)
-def hold_predictions(store: Store, rules: Rules, new: NewPredictions) -> Int32Array:
-    """Hold new.order as they are, each behind those of its key. Returns their rows."""
-    rows = np.empty(len(new.order), np.int32)
-    for n in range(len(new.order)):
-        i = new.order[n]
+@numba.njit(**KERNEL)
+def hold_predictions(store: Store, rules: Rules, new: NewPredictions) -> None:
+    """Hold new.order as they are, each behind those of its key."""
+    for i in new.order:
         key = _key(store, new.key_data, new.key_ends, i)
         last = np.int64(NOWHERE)
         slot = np.int64(store.keys[key].predictions)
         while slot >= 0:
             last = slot
             slot = np.int64(store.predictions[slot].next)
-        rows[n] = hold_prediction(store, rules, new, i, key, last)
-    return rows
+        hold_prediction(store, rules, new, i, key, last)
 
 
-@numba.njit(cache=True)
-def hold_labels(store: Store, rules: Rules, new: NewLabels) -> Int32Array:
-    """The same for labels."""
-    rows = np.empty(len(new.order), np.int32)
+@numba.njit(**KERNEL)
+def hold_labels(store: Store, rules: Rules, new: NewLabels, rows: Int32Array) -> None:
+    """The same for labels; `rows` become theirs, in that order."""
     for n in range(len(new.order)):
         i = new.order[n]
         rows[n] = hold_label(store, rules, new, i, _key(store, new.key_data, new.key_ends, i))
-    return rows
 
 
-@numba.njit(cache=True)
+@numba.njit(**KERNEL)
 def _key(store: Store, data: UInt8Array, ends: Int64Array, i: int) -> int:
     start = ends[i - 1] if i else 0
     h = hash_of(data, start, ends[i])

@@ -5,7 +5,8 @@ The kernels see arrays alone and do the same in every room, so what comes out ca
 
 from __future__ import annotations
 
-from mmap import MADV_DONTNEED, MAP_ANONYMOUS, MAP_PRIVATE, mmap
+from contextlib import suppress
+from mmap import MADV_DONTNEED, MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,9 @@ import numpy.typing as npt
 
 _MAPPED = 1 << 20
 _PIECE = 32 << 20
+_HUGE_PAGE, _HUGE = 2 << 20, 32 << 20
+"""From _HUGE bytes on an array may have huge pages, half of the last of which is waste; a hot one, which is touched
+whole, from one such page on. They spare page faults while it fills, and look-ups in the processor's table of pages."""
 _ALL = 1 << 31
 
 
@@ -66,8 +70,11 @@ class Memory:
         self._maps.pop(name, None)
         if size < _MAPPED:
             return np.empty(rows, dtype)
-        self._maps[name] = mmap(-1, size, MAP_PRIVATE | MAP_ANONYMOUS)
-        return np.frombuffer(self._maps[name], dtype)
+        mapped = self._maps[name] = mmap(-1, size, MAP_PRIVATE | MAP_ANONYMOUS)
+        if size >= (_HUGE_PAGE if hot else _HUGE):
+            with suppress(OSError):  # a kernel that has none
+                mapped.madvise(MADV_HUGEPAGE)
+        return np.frombuffer(mapped, dtype)
 
     def grown(self, name: str, array: npt.NDArray[Any], used: int, more: int) -> npt.NDArray[Any]:
         """As Room says: doubled."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from streams.join.clock import EventTime, Ticker
+from streams.join.clock import BEGINNING, EventTime, Ticker
 from streams.records import OutputRecord, TopicPartition
-from streams.state import StateError
+from streams.state import Count, StateError, Time
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,9 @@ class Ledger:
 class Committed(msgspec.Struct, frozen=True):
     """What of the offsets' metadata a restore needs; all None where there is none."""
 
-    commit: int | None = None
-    watermark: int | None = None
-    since: tuple[int, int] | None = None  # as Ledger.since
+    commit: Count | None = None
+    watermark: Time | None = None
+    since: tuple[Count, Annotated[int, msgspec.Meta(ge=BEGINNING, le=2**53)]] | None = None  # as Ledger.since
 
 
 def committed_of(metadata: Mapping[TopicPartition, str]) -> Committed:
