@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from streams.records import Unreadable
 
@@ -66,6 +67,15 @@ def shaped(kind: Any, tree: Any) -> Any:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as problem:
         raise StateError(f"not the state it should be: {problem}") from problem
+
+
+def array(value: Any, dtype: str, *shape: int | None) -> npt.NDArray[Any]:
+    """The value, where it is an array of this type and shape (None: of any length). Raises StateError."""
+    if not isinstance(value, np.ndarray) or value.dtype.str != dtype or value.ndim != len(shape):
+        raise StateError("an array of a state is not the one it should be")
+    if any(wanted not in (None, size) for wanted, size in zip(shape, value.shape, strict=True)):
+        raise StateError("an array of a state has another length than it should")
+    return value
 
 
 def unpack(magic: bytes, version: int, data: bytes) -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streams.gauge.pages import page_bytes, page_of, put_back, take_out
-from streams.state import StateError, pack, unpack
+from streams.state import Count, StateError, pack, shaped, unpack
 
 VERSION = 2
 CHUNK = 512 * 1024
@@ -26,9 +26,9 @@ HEAD_KEY = b"head"
 class Cut:
     """What a head record says: the next offset of the outcomes, the task's own state, chunks by model."""
 
-    offset: int
-    state: Any
-    chunks: dict[str, int]
+    offset: Count
+    state: dict[str, Any]
+    chunks: dict[str, Count]
 
 
 def head(cut: Cut) -> tuple[bytes, bytes]:
@@ -95,8 +95,7 @@ def read(records: Iterable[tuple[bytes | None, bytes | None]]) -> Snapshot | Non
             newest[key] = value
     if HEAD_KEY not in newest:
         return None
-    tree = unpack(_HEAD, VERSION, newest[HEAD_KEY])
-    cut = Cut(tree["offset"], tree["state"], tree["chunks"])
+    cut = shaped(Cut, unpack(_HEAD, VERSION, newest[HEAD_KEY]))
     models, written = {}, {}
     for model, count in cut.chunks.items():
         models[model], written[model] = _model(newest, model, count)
@@ -104,11 +103,10 @@ def read(records: Iterable[tuple[bytes | None, bytes | None]]) -> Snapshot | Non
 
 
 def _model(newest: dict[bytes, bytes], model: str, count: int) -> tuple[Any, Written]:
-    parts = [newest.get(_key(model, chunk)) for chunk in range(count)]
-    whole = b"".join(part for part in parts if part is not None)
-    if None in parts:
+    keys = [_key(model, chunk) for chunk in range(min(count, len(newest)))]
+    if count > len(newest) or not newest.keys() >= set(keys):
         raise StateError(f"the snapshot of model {model} lacks a chunk")
-    tree = unpack(_MODEL, VERSION, whole)
+    tree = unpack(_MODEL, VERSION, b"".join(newest[key] for key in keys))
     read: dict[bytes, Any] = {}
 
     def page(name: bytes) -> Any:

@@ -62,6 +62,7 @@ class Worker:
         *,
         beat: Callable[[], None] = lambda: None,
         warmed_up: Callable[[], None] = lambda: None,
+        give_back: Callable[[], None] = lambda: None,
         stop_at: StopAt | None = None,
     ) -> None:
         self.stage = stage
@@ -90,7 +91,7 @@ class Worker:
             patience=settings.patience,
             stop_at=stop_at or StopAt(stage=stage.name),
         )
-        self._upkeep = Upkeep(settings, clock, telemetry)
+        self._upkeep = Upkeep(settings, clock, telemetry, give_back)
 
     def stop(self) -> None:
         """Ask the loop to finish its batch, commit, and leave. Safe to call from a signal handler."""

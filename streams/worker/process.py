@@ -24,7 +24,7 @@ from streams.records import Moment, RecordBatch, TopicPartition
 from streams.worker.clock import SystemClock
 from streams.worker.gauge_stage import GaugeStage, GaugeTopics
 from streams.worker.http import Answers, HttpServer
-from streams.worker.interpreter import keep_what_is_there, load_numba_without_blas
+from streams.worker.interpreter import give_back_memory, keep_what_is_there, load_numba_without_blas
 from streams.worker.join_stage import JoinStage, JoinTopics
 from streams.worker.journal import Terms
 from streams.worker.loop import Worker
@@ -129,7 +129,9 @@ def make_worker(
         commit_interval=config.commit_interval / 1000, max_skew=config.max_skew,
     )  # fmt: skip
     telemetry = Telemetry(name, config.topics.dead_letters, config.topics.alerts)
-    return Worker(stage, log, settings, SystemClock(), telemetry, beat=beat, warmed_up=warmed_up)
+    return Worker(
+        stage, log, settings, SystemClock(), telemetry, beat=beat, warmed_up=warmed_up, give_back=give_back_memory
+    )
 
 
 def run_stage(

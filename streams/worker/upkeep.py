@@ -1,8 +1,9 @@
-"""What is done between turns: partitions that run ahead are paused, lag is told, journals are trimmed."""
+"""What is done between turns: partitions that run ahead are paused, lag is told, journals are trimmed, memory is given
+back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 
 import structlog
@@ -24,8 +25,11 @@ _log = structlog.get_logger("streamgauge.worker")
 class Upkeep:
     """Called after every turn; most of what it does is due only now and then."""
 
-    def __init__(self, settings: WorkerSettings, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(
+        self, settings: WorkerSettings, clock: Clock, telemetry: Telemetry, give_back: Callable[[], None]
+    ) -> None:
         self._clock = clock
+        self._give_back = give_back
         self._telemetry = telemetry
         self._skew = Skew(settings.max_skew)
         self._trimmed = clock.steady()
@@ -50,6 +54,7 @@ class Upkeep:
         if now - self._trimmed >= _TRIM_EVERY:
             self._trimmed = now
             self._trim(tasks, admin)
+            self._give_back()
 
     def _trim(self, tasks: Mapping[int, Held], admin: Admin) -> None:
         """Delete journal blocks below the floor. Nothing depends on it, so a failure is only told; the next time begins

@@ -37,7 +37,7 @@ def test_a_cut_is_read_back_whole() -> None:
 def test_a_model_that_did_not_change_stands_as_it_was() -> None:
     first = _cut(1, {"still": {"a": 1}, "moving": {"b": 1}})
     moved, _ = model_records("moving", {"b": 2}, Written(1))
-    snapshot = read([*first, *moved, head(Cut(2, None, {"still": 1, "moving": 1}))])
+    snapshot = read([*first, *moved, head(Cut(2, {}, {"still": 1, "moving": 1}))])
     assert snapshot is not None
     assert snapshot.models == {"still": {"a": 1}, "moving": {"b": 2}}
 
@@ -84,7 +84,7 @@ def test_what_a_reference_has_grown_by_is_all_that_is_written_of_it() -> None:
     assert len([key for key, _ in first if key.startswith(b"page/")]) == 4
     assert len([key for key, _ in second if key.startswith(b"page/")]) == 1
     assert sum(len(value or b"") for _, value in second) < 10 * PAGE < sum(len(value or b"") for _, value in first) / 3
-    snapshot = read([*first, *second, head(Cut(1, None, {"m": grown.chunks}))])
+    snapshot = read([*first, *second, head(Cut(1, {}, {"m": grown.chunks}))])
     assert snapshot is not None
     assert snapshot.written == {"m": grown}
     np.testing.assert_array_equal(snapshot.models["m"]["series"]["groups"][0]["warm_up"][1], values)

@@ -50,3 +50,27 @@ warm_up("join")
 assert hold_predictions.signatures and hold_labels.signatures, "those of a restore"
 """
     )
+
+
+def test_what_lies_free_between_what_is_held_goes_back_to_the_system() -> None:
+    _holds(
+        """
+import platform, resource
+from streams.worker.interpreter import give_back_memory
+if platform.libc_ver()[0] == "glibc":
+    def resident():
+        return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+    before = resident()
+    pieces = [bytearray(50_000) for _ in range(2_000)]
+    held = pieces[::100]
+    full = resident() - before
+    del pieces
+    kept = resident() - before
+    give_back_memory()
+    left = resident() - before
+    assert full > 90e6 and kept > 50e6, ("the allocator keeps them", full, kept)
+    assert left < 10e6, left
+else:
+    give_back_memory()
+"""
+    )

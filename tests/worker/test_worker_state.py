@@ -171,12 +171,16 @@ def test_a_trim_that_hangs_costs_two_seconds_a_minute_and_the_next_begins_behind
         for number, topic in enumerate("abc")
     }
     clock = Rig().clock
-    upkeep = Upkeep(WorkerSettings("app", None, "m"), clock, SimpleNamespace(lag=lambda *_: None))  # type: ignore[arg-type]
+    given_back: list[float] = []
+    told: Any = SimpleNamespace(lag=lambda *_: None)
+    upkeep = Upkeep(WorkerSettings("app", None, "m"), clock, told, lambda: given_back.append(clock.steady()))
     for _ in range(3):
         clock.wait(61.0)
         upkeep.after_turn(held, None, Hanging(), frozenset())  # type: ignore[arg-type]
+        upkeep.after_turn(held, None, Hanging(), frozenset())  # type: ignore[arg-type]
     assert "".join(topic for topic, _ in asked) == "ab" + "cab" + "cab"
     assert {timeout for _, timeout in asked} == {2.0}
+    assert len(given_back) == 3, "memory, in the same rhythm"
 
 
 def test_state_that_does_not_fit_yet_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from streams.gauge.series.lane import Lane
 from streams.records import Float64Array, Int64Array
+from streams.state import Count, array, shaped
 
 MARK_EVERY = 16
 MARKS = 128
@@ -284,12 +285,13 @@ class History:
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
-        self.count, self._sums, self._latest = tree["count"], tree["sums"], tree["latest"]
-        self._marks, self._recent = tree["marks"], tree["recent"]
+        self.count = shaped(Count, tree["count"])
+        self._sums, self._latest = array(tree["sums"], "<f8", 2), array(tree["latest"], "<i8", 1)
+        self._marks, self._recent = array(tree["marks"], "<f8", None, 5), array(tree["recent"], "<f8", None)
         # sums of an older version are about 0
-        self._origin = tree.get("origin", 0.0 if self.count else None)
-        self._limits = tree.get("limits", np.array([-inf, inf]))
-        self._extent = tree.get("extent", np.array([inf, -inf]))
-        self._first = tree.get("first", 0)
+        self._origin = shaped(float | None, tree.get("origin", 0.0 if self.count else None))
+        self._limits = array(tree.get("limits", np.array([-inf, inf])), "<f8", 2)
+        self._extent = array(tree.get("extent", np.array([inf, -inf])), "<f8", 2)
+        self._first = shaped(Count, tree.get("first", 0))
         self._lane = Lane.empty()
         self._start = _Start(self.count, float(self._sums[0]), float(self._sums[1]), int(self._latest[0]))

@@ -9,6 +9,7 @@ import numpy as np
 
 import detectors
 from streams.records import Float64Array, Int64Array
+from streams.state import array
 
 HOUR = 3_600_000
 WEEK = 168
@@ -33,6 +34,12 @@ class Level:
     def tree(self) -> Any:
         """Itself for `streams.state.pack`."""
         return [self.shift, self.scale]
+
+
+def level_from(tree: Any) -> Level:
+    """The level that Level.tree gave."""
+    shift, scale = tree
+    return Level(array(shift, "<f8", WEEK), array(scale, "<f8", WEEK))
 
 
 def level_of(profile: detectors.Profile | None) -> Level | None:

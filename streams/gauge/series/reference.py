@@ -14,6 +14,7 @@ from streams.gauge.series.columns import code
 from streams.gauge.series.facts import Reference
 from streams.gauge.series.history import Moments
 from streams.records import Float64Array, Int64Array
+from streams.state import Count, array, shaped
 
 FASTEST = 1000.0
 """Values a second that are assumed where the reference's timestamps are all the same."""
@@ -27,6 +28,8 @@ HELD = 4096
 """Values of a finished reference that stay, 12 bytes each: what recovery, suspects and later versions need."""
 
 Seconds = npt.NDArray[np.uint32]
+_Warming = tuple[Count, Any, Any, Count, Count, int, int]
+_Rest = tuple[float, float | None, Reference, Count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +160,10 @@ class WarmUp:
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
-        self.least, self._kept, self._seconds, self._seen, self._stride, self._first, self._last = tree
+        self.least, kept, seconds, self._seen, self._stride, self._first, self._last = shaped(_Warming, tree)
+        self._kept = array(kept, self._kept.dtype.str, None)
         self._size = len(self._kept)
+        self._seconds = array(seconds, "<u4", self._size)
 
 
 def baseline_of(profile: Mapping[str, Any], kind: detectors.Kind, row: int) -> Sample | None:
@@ -177,4 +182,6 @@ def baseline_of(profile: Mapping[str, Any], kind: detectors.Kind, row: int) -> S
 
 def sample_of(tree: Any) -> Sample:
     """The sample that Sample.tree gave."""
-    return Sample(*tree)
+    values, seconds, *rest = tree
+    values = array(values, "<f8", None)
+    return Sample(values, None if seconds is None else array(seconds, "<u4", len(values)), *shaped(_Rest, rest))

@@ -14,7 +14,7 @@ from streams.gauge.series.columns import code
 from streams.gauge.series.facts import Finding, MonitorChange
 from streams.gauge.series.history import History, Moments
 from streams.gauge.series.lane import Lane
-from streams.gauge.series.level import Level, level_of
+from streams.gauge.series.level import Level, level_from, level_of
 from streams.gauge.series.reference import HELD, MOST, Sample, WarmUp, sample_of
 from streams.gauge.series.settings import SeriesSettings
 from streams.gauge.series.watch import Watch
@@ -290,7 +290,7 @@ class Series:
         self._gone = Moments(*tree.get("gone", ()))
         self.history.restore(tree["history"])
         self._samples = [sample_of(each) for each in tree["samples"]]
-        self._level = None if tree["level"] is None else Level(*tree["level"])
+        self._level = None if tree["level"] is None else level_from(tree["level"])
         if "limits" not in tree["history"] and (levels := self.levels()) is not None:
             self._hold(levels)  # of a version that held nothing
         self._categories = dict.fromkeys(np.asarray(tree.get("categories", ()), np.float64).tolist())
