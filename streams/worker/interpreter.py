@@ -1,4 +1,4 @@
-"""What a stage asks of its interpreter: a quick start, no walks over what never becomes garbage, no memory for nothing."""
+"""What a stage asks of its interpreter: a quick start, no walks over what is not garbage, no memory for nothing."""
 
 from __future__ import annotations
 
