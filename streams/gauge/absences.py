@@ -7,6 +7,8 @@ Prometheus are for.
 
 from __future__ import annotations
 
+from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from streams.alerts import Condition
@@ -23,35 +25,39 @@ class Absences:
     """When each join task was last heard, by the largest clock of all ticks until then."""
 
     def __init__(self) -> None:
-        self._heard: dict[int, int] = {}
+        self._heard: dict[int, int] = {}  # who was heard last is last: no tick goes through all tasks
         self._absent: set[int] = set()
 
     def watch(self, tick: Tick, clock: int) -> list[Condition]:
         """Take the next tick; `clock` is the largest until now. What has begun, or ended."""
-        for task in range(tick.join_tasks):
-            self._heard.setdefault(task, clock)
+        if len(self._heard) < tick.join_tasks:
+            for task in range(tick.join_tasks):
+                self._heard.setdefault(task, clock)
+        self._heard.pop(tick.join_task, None)
         self._heard[tick.join_task] = clock
         changed = []
         if tick.join_task in self._absent:
             self._absent.discard(tick.join_task)
             changed.append(_condition(tick.join_task, None))
         for task, heard in self._heard.items():
-            if clock - heard >= ABSENT and task not in self._absent:
+            if clock - heard < ABSENT:
+                break
+            if task not in self._absent:
                 self._absent.add(task)
                 changed.append(_condition(task, clock - heard))
         return changed
 
     def complete(self, clock: int) -> bool:
         """Whether every task was heard within the last minute."""
-        return all(clock - heard < MISSED for heard in self._heard.values())
+        return all(clock - heard < MISSED for heard in islice(self._heard.values(), 1))
 
     def snapshot(self) -> Any:
         """The state, for `streams.state.pack`."""
-        return [[task, heard, task in self._absent] for task, heard in sorted(self._heard.items())]
+        return [[task, heard, task in self._absent] for task, heard in self._heard.items()]
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave; None where it was written before there were absences."""
-        for task, heard, absent in shaped(list[tuple[Count, int, bool]], tree or []):
+        for task, heard, absent in sorted(shaped(list[tuple[Count, int, bool]], tree or []), key=itemgetter(1)):
             self._heard[task] = heard
             self._absent.update({task} if absent else ())
 

@@ -139,7 +139,7 @@ class History:
         self._limits = np.array([-inf, inf])  # that the sums hold values within
         self._extent = np.array([inf, -inf])  # least and largest value since nothing was known of them
         self._first = 0  # values before the sums began
-        self._start = _Start(0, 0.0, 0.0, int(self._latest[0]))
+        self._start = self._now()
         self._lane = Lane.empty()
 
     @property
@@ -173,7 +173,7 @@ class History:
         if self._origin is None or anew:
             self._begin(middle)
         else:  # what was summed within other limits must not be summed again within these
-            self._start = _Start(self.count, float(self._sums[0]), float(self._sums[1]), int(self._latest[0]))
+            self._start = self._now()
             self._lane = Lane.empty()
         if free:
             self._limits[:] = limits
@@ -190,7 +190,7 @@ class History:
         self._origin, self._first = origin, self.count
         self._sums[:] = 0.0
         self._marks = np.empty((0, 5))
-        self._start = _Start(self.count, 0.0, 0.0, int(self._latest[0]))
+        self._start = self._now()
         self._lane = Lane.empty()
 
     def extend(self, lane: Lane) -> None:
@@ -198,7 +198,7 @@ class History:
         if self._origin is None and len(lane):
             self._origin = float(lane.values[0])
         self._lane = lane
-        self._start = _Start(self.count, float(self._sums[0]), float(self._sums[1]), int(self._latest[0]))
+        self._start = self._now()
         first = -self.count % MARK_EVERY
         marks = np.empty((max(0, -(-(len(lane) - first) // MARK_EVERY)), 5))
         self._sum(lane.values, lane.timestamps, first, self._sums, self._latest, self._extent, marks)
@@ -206,6 +206,9 @@ class History:
         self._marks = np.concatenate([self._marks[-MARKS:], marks])
         self._recent = np.concatenate([self._recent[-RECENT:], lane.values])
         self.count += len(lane)
+
+    def _now(self) -> _Start:
+        return _Start(self.count, float(self._sums[0]), float(self._sums[1]), int(self._latest[0]))
 
     def _at(self, count: int) -> _Start:
         """The sums and the latest time of the first `count` values: from a mark on, value by value."""
@@ -294,4 +297,4 @@ class History:
         self._extent = array(tree.get("extent", np.array([inf, -inf])), "<f8", 2)
         self._first = shaped(Count, tree.get("first", 0))
         self._lane = Lane.empty()
-        self._start = _Start(self.count, float(self._sums[0]), float(self._sums[1]), int(self._latest[0]))
+        self._start = self._now()
