@@ -19,6 +19,8 @@ from streams.records import Unreadable
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Time = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 """Numbers and times of a state: beyond, sums of them would not fit kernels; no tick says a time beyond either."""
+Number = int | float
+"""As it is: msgspec makes a float of an integer where a float is asked for, and events would tell another text."""
 _HEAD = struct.Struct(">4sHI")
 _ARRAY = 1
 _DTYPES = frozenset({"<i8", "<i4", "<i2", "|i1", "|u1", "<u2", "<u4", "<u8", "<f8", "<f4", "|b1"})

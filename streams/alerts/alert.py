@@ -12,6 +12,7 @@ import orjson
 
 from streams.alerts.facts import Cause, Direction, Level, Segment, Severity, Suspect
 from streams.cloudevents import rfc3339
+from streams.state import shaped
 
 
 class Status(StrEnum):
@@ -48,6 +49,11 @@ class AlertKey(NamedTuple):
     def tree(self) -> list[Any]:
         """The key as plain values."""
         return [self.version, self.variant, dict(self.segment), self.rule, self.subject]
+
+    @classmethod
+    def of_tree(cls, tree: Any) -> AlertKey:
+        """What `tree` gave."""
+        return cls.of(*shaped(tuple[str | None, str | None, dict[str, str], str, str], tree))
 
 
 def digest(*parts: object) -> str:

@@ -9,18 +9,27 @@ ones are refused, and one data_quality alert says so until none has been refused
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from streams.alerts.alert import Alert, AlertKey, Resolution, Status, digest
 from streams.alerts.episode import Episode, Facts
 from streams.alerts.mutes import Mutes
 from streams.alerts.settings import HOUR, AlertSettings
 from streams.alerts.summary import summary
+from streams.state import Count, Time, shaped
 
 _REMEMBERED = 10_000
 """Of at least as many closed alerts the last sequence is remembered; older ones start again at 1, in a new episode."""
 
 _OVERFLOW = AlertKey(None, None, (), "limits/open_alerts", "alerts")
+
+
+class _State(TypedDict):
+    open: list[dict[str, Any]]
+    sequences: dict[str, Count]
+    incident: str | None
+    quiet_since: Time | None
+    overflowed_at: Time
 
 
 class AlertBook:
@@ -182,6 +191,7 @@ class AlertBook:
 
     def restore(self, tree: Mapping[str, Any]) -> None:
         """Take the book of a snapshot."""
+        tree = shaped(_State, tree)
         episodes = [Episode.restored(each) for each in tree["open"]]
         self._open = {episode.key: episode for episode in episodes}
         self._sequences = dict(tree["sequences"])

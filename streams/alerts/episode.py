@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from streams.alerts.alert import AlertKey, Resolution, Status, cause_tree, suspect_tree
 from streams.alerts.facts import Cause, Direction, Level, Severity, Suspect
+from streams.state import Count, Number, Time, shaped
 
 TRANSITIONS: Mapping[Status | None, frozenset[Status]] = {
     None: frozenset({Status.PENDING, Status.FIRING}),
@@ -50,6 +51,23 @@ class Facts:
     suspects: tuple[Suspect, ...] = ()
     calibration: Mapping[str, object] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+_Level = tuple[Number | None, Count]
+
+
+class _State(TypedDict):
+    key: Any
+    alert_id: str
+    episode_id: str
+    group_id: str
+    facts: Any
+    detected_at: Time
+    heard_at: Time
+    status: str
+    started_at: Time | None
+    published_at: Time
+    acknowledged_by: str | None
 
 
 @dataclass(slots=True)
@@ -100,8 +118,8 @@ class Episode:
     @classmethod
     def restored(cls, tree: Mapping[str, Any]) -> Episode:
         """The episode of a snapshot."""
-        fields = dict(tree)
-        fields["key"] = AlertKey.of(*tree["key"])
+        fields = shaped(_State, tree)
+        fields["key"] = AlertKey.of_tree(tree["key"])
         fields["facts"] = facts_of(tree["facts"])
         fields["status"] = Status(tree["status"])
         return cls(**fields)
@@ -134,9 +152,10 @@ def facts_tree(facts: Facts) -> dict[str, Any]:
 
 def facts_of(tree: Mapping[str, Any]) -> Facts:
     """The facts of plain values."""
+    shaped(Facts, {**tree, "before": None, "after": None})  # looked at alone: its numbers stay as they are
     fields = dict(tree)
-    fields["before"] = None if tree["before"] is None else Level(*tree["before"])
-    fields["after"] = None if tree["after"] is None else Level(*tree["after"])
+    for name in ("before", "after"):
+        fields[name] = None if tree[name] is None else Level(*shaped(_Level, tree[name]))
     fields["cause"] = None if tree["cause"] is None else Cause(**tree["cause"])
     fields["suspects"] = tuple(Suspect(**suspect) for suspect in tree["suspects"])
     return Facts(**fields)

@@ -16,7 +16,7 @@ raised again when its version predicts again.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, assert_never
+from typing import Any, TypedDict, assert_never
 
 from schemas import Acknowledgement, Baseline, Calendar, Rebaseline, Silence, parse_control
 from streams.alerts.alert import Alert, AlertKey, Resolution, Status
@@ -28,12 +28,26 @@ from streams.alerts.rules import ModelRules
 from streams.alerts.settings import AlertSettings
 from streams.alerts.silence import ModelSilence
 from streams.alerts.summary import drift_facts
+from streams.state import Time, shaped
 
 _STANDING_LIMIT = 1_000
 _SCOPE_LIMIT = 1_000
 
 Scope = tuple[str | None, str | None]
 """A version × variant."""
+
+
+class _State(TypedDict):
+    task: str | None
+    event_time: Time | None
+    latest: list[tuple[str | None, str | None, Time]]
+    news: list[tuple[str | None, str | None]]
+    retired: list[tuple[str | None, str | None]]
+    standing: list[tuple[Any, Any]]
+    mutes: Any
+    book: dict[str, Any]
+    rules: dict[str, Any]
+    silence: dict[str, Any]
 
 
 class ModelAlerts:
@@ -271,12 +285,13 @@ class ModelAlerts:
     def restore(self, tree: Mapping[str, Any]) -> None:
         """Take the state of a snapshot; the settings may have changed since. Alerts of rules that are gone expire at
         the next tick."""
+        tree = shaped(_State, tree)
         self._task = tree["task"]
         self._event_time = tree["event_time"]
         self._latest = {(version, variant): latest for version, variant, latest in tree["latest"]}
         self._news = dict.fromkeys((version, variant) for version, variant in tree["news"])
         self._retired = dict.fromkeys((version, variant) for version, variant in tree["retired"])
-        self._standing = {AlertKey.of(*key): facts_of(facts) for key, facts in tree["standing"]}
+        self._standing = {AlertKey.of_tree(key): facts_of(facts) for key, facts in tree["standing"]}
         self._mutes.restore(tree["mutes"])
         self._book.restore(tree["book"])
         self._rules.restore(tree["rules"])

@@ -9,6 +9,7 @@ from typing import Any
 
 from streams.alerts.alert import AlertKey
 from streams.alerts.episode import Episode
+from streams.state import Time, shaped
 
 MOST = 1_000
 """As many silences and announced events are kept; of more, the one that ends first is let go."""
@@ -22,6 +23,9 @@ class Mute:
     matchers: tuple[tuple[str, str], ...]
     starts_at: int
     ends_at: int
+
+
+_State = list[tuple[str, dict[str, str], Time, Time]]
 
 
 class Mutes:
@@ -69,7 +73,7 @@ class Mutes:
 
     def restore(self, tree: Sequence[Any]) -> None:
         """Take the mutes of a snapshot."""
-        mutes = (Mute(name, tuple(matchers.items()), start, end) for name, matchers, start, end in tree)
+        mutes = (Mute(name, tuple(matchers.items()), start, end) for name, matchers, start, end in shaped(_State, tree))
         self._mutes, self._ends = {}, []
         for mute in mutes:
             self.put(mute)

@@ -12,6 +12,7 @@ from streams.alerts.facts import WindowFigures
 from streams.alerts.settings import HOUR, AlertSettings, ThresholdRule
 from streams.alerts.summary import threshold_facts
 from streams.alerts.thresholds import RuleTrack, Standing
+from streams.state import Count, Time, shaped
 
 
 class ModelRules:
@@ -84,10 +85,10 @@ class ModelRules:
 
     def restore(self, tree: Mapping[str, Any]) -> None:
         """Take the tracks of a snapshot, but for those whose rule is gone or judges windows of another size."""
-        self._swept_at = tree["swept_at"]
+        self._swept_at = shaped(Time, tree["swept_at"])
         self._tracks = {}
-        for names, window, verdicts in tree["tracks"]:
-            key = AlertKey.of(*names)
+        for names, window, verdicts in shaped(list[tuple[Any, Count, Any]], tree["tracks"]):
+            key = AlertKey.of_tree(names)
             rule = self._rules.get((key.rule, key.subject))
             if rule is not None and rule.window == window:
                 self._tracks[key] = RuleTrack(rule, self._keep)

@@ -14,17 +14,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from streams.alerts.alert import Alert, AlertKey, Resolution, Status
 from streams.alerts.book import AlertBook
 from streams.alerts.episode import Facts
 from streams.alerts.settings import DAY, HOUR, MINUTE, AlertSettings
 from streams.alerts.summary import duration
+from streams.state import Count, Time, shaped
 
 _DAYS = 28
 PREDICTIONS = AlertKey(None, None, (), "silence/predictions", "predictions")
 LABELS = AlertKey(None, None, (), "silence/labels", "labels")
+
+
+class _Heard(TypedDict):
+    arrived: Count
+    listened: Count
+    spell: Count
+    longest: list[Count] | None
+    silent: bool
+
+
+class _State(TypedDict):
+    predictions: dict[str, Any]
+    labels: dict[str, Any]
+    arrived: tuple[Count, Count]
+    latest: Time | None
+    clock: Time | None
+    caught_up: bool
 
 
 @dataclass(slots=True)
@@ -84,6 +102,7 @@ class Quiet:
 
     def restore(self, tree: Mapping[str, Any]) -> None:
         """Take the state of a snapshot."""
+        tree = shaped(_Heard, tree)
         self.arrived = tree["arrived"]
         self.listened = tree["listened"]
         self.spell = tree["spell"]
@@ -158,6 +177,7 @@ class ModelSilence:
 
     def restore(self, tree: Mapping[str, Any]) -> None:
         """Take the state of a snapshot."""
+        tree = shaped(_State, tree)
         self._predictions.restore(tree["predictions"])
         self._labels.restore(tree["labels"])
         self._arrived = list(tree["arrived"])

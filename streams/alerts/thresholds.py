@@ -21,6 +21,7 @@ from typing import Any
 
 from streams.alerts.facts import Level, WindowFigures
 from streams.alerts.settings import ThresholdRule
+from streams.state import Count, Number, Time, shaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +121,15 @@ class RuleTrack:
 
     def restore(self, tree: Sequence[Any]) -> None:
         """Take the verdicts of a snapshot."""
+        tree = shaped(list[_Entry], tree)
         self._starts = [entry[0] for entry in tree]
         self._verdicts = {
             start: Verdict(value, outcomes, breached, threshold, None if count == 0 else Level(mean, count))
             for start, value, outcomes, breached, threshold, mean, count in tree
         }
+
+
+_Entry = tuple[Time, Number | None, Count, bool | None, Number | None, Number | None, Count]
 
 
 def _verdict_tree(verdict: Verdict) -> list[Any]:

@@ -6,9 +6,10 @@ Both only rise, and both come from TICK rows alone, so they are the same whereve
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from streams.outcomes import Tick
+from streams.state import Count, Time, shaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,12 @@ class Now:
     clock: int
     watermark: int | None
     caught_up: bool
+
+
+class _State(TypedDict):
+    ticks: list[tuple[Count, Count, Time | None, bool, bool, Time]]
+    clock: Time
+    watermark: Time | None
 
 
 class GaugeClock:
@@ -62,5 +69,6 @@ class GaugeClock:
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
+        tree = shaped(_State, tree)
         self._latest = {fields[0]: Tick(*fields) for fields in tree["ticks"]}
         self._clock, self._watermark = tree["clock"], tree["watermark"]

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from schemas import Baseline, Calendar, InputError, Silence, parse_control
 from streams.outcomes import Control
+from streams.state import Count, shaped
 
 _MOST = 1_000
 _MOST_BYTES = 16 * 2**20
@@ -83,7 +84,7 @@ class Controls:
 
     def restore(self, tree: dict[str, Any], clock: int) -> None:
         """Take back what snapshot gave."""
-        for fields in tree["controls"]:
+        for fields in shaped(list[tuple[str, bytes | None, Count]], tree["controls"]):
             self.put(Control(*fields), clock)
         self.changed = False
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from streams.alerts import Condition
+from streams.state import Count, Time, shaped
 
 _QUIET = 3_600_000
 _TEXTS = {
@@ -43,7 +44,7 @@ class Limits:
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
-        for name, seen, latest in tree:
+        for name, seen, latest in shaped(list[tuple[str, Count, Time | None]], tree):
             self._seen[name] = seen
             if latest is not None:
                 self._latest[name] = latest

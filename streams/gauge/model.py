@@ -26,6 +26,7 @@ from streams.gauge.task_type import TaskDecision, TaskType
 from streams.gauge.windows import ModelWindows, WindowSettings, WindowView, metric_event
 from streams.outcomes import Control, Kind, Rows
 from streams.records import Int64Array, OutputRecord
+from streams.state import Count, shaped
 
 
 class ModelGauge:
@@ -215,10 +216,10 @@ class ModelGauge:
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
         self.changed = False
-        self._monitored = tree["monitored"]
+        self._monitored = shaped(Count, tree["monitored"])
         self._strays.restore(tree["strays"])
         self._limits.restore(tree.get("limits", []))
-        self._beyond = dict(tree.get("beyond", {}))
+        self._beyond = shaped(dict[str, Count], tree.get("beyond", {}))
         self._windows.restore(tree["windows"])
         self._series.restore(tree["series"])
         self._alerts.restore(tree["alerts"])

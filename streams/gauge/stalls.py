@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from streams.alerts import Condition
+from streams.state import Time, shaped
 
 _QUIET = 600_000
 
@@ -40,4 +41,4 @@ class Stalls:
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
-        self._latest = tree
+        self._latest = shaped(Time | None, tree)

@@ -10,6 +10,7 @@ from typing import Any
 
 from streams.alerts import Condition
 from streams.outcomes import Counter, Kind, Rows
+from streams.state import Count, Time, shaped
 
 _QUIET = 3_600_000
 _TEXTS = {
@@ -65,5 +66,5 @@ class Strays:
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
-        for counter, count, latest, active in tree:
+        for counter, count, latest, active in shaped(list[tuple[Count, Count, Time, bool]], tree):
             self._counts[counter], self._latest[counter], self._active[counter] = count, latest, active

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any, NotRequired, TypedDict
 
 import msgspec
 import numpy as np
@@ -22,6 +23,7 @@ from streams.gauge.snapshots import Cut, Written, head, model_records, read
 from streams.gauge.stalls import Stalls
 from streams.outcomes import UNKNOWN_MODEL, Control, Kind, Rows, Tick, decode_all
 from streams.records import Int32Array, Int64Array, OutputRecord, RecordBatch
+from streams.state import Count, Time, shaped
 
 _TICKS = msgspec.json.Decoder(Tick)
 _CONTROLS = msgspec.json.Decoder(Control)
@@ -47,6 +49,16 @@ class GaugeStep:
     def metadata(self) -> str:
         """What goes with the offsets: the watermark, for people who look at the group."""
         return "" if self.watermark is None else f"watermark={self.watermark}"
+
+
+class _State(TypedDict):
+    clock: Any
+    cursor: Count
+    models: list[str]
+    armed: NotRequired[Time]
+    stalls: NotRequired[Any]
+    heard: NotRequired[Any]
+    controls: NotRequired[Any]
 
 
 class GaugeTask:
@@ -226,7 +238,7 @@ class GaugeTask:
         snapshot = read(records)
         if snapshot is None:
             return None
-        state = snapshot.cut.state
+        state = shaped(_State, snapshot.cut.state)
         self._clock.restore(state["clock"])
         self._cursor = state["cursor"]
         self._armed_clock = state.get("armed", 0)

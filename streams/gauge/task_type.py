@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
 from streams.outcomes import NONE, Kind, Rows
+from streams.state import Count, shaped
 
 TaskType = Literal["binary", "multiclass", "regression"]
 DECIDED_AT = 1000
 MOST_CLASSES = 20
+
+
+class _State(TypedDict):
+    outcomes: Count
+    numbers: list[float]
+    texts: list[str]
+    fractional: bool
+    task: TaskType | None
 
 
 class TaskDecision:
@@ -62,6 +71,7 @@ class TaskDecision:
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
+        tree = shaped(_State, tree)
         self._outcomes = tree["outcomes"]
         self._values = {*(float(value) for value in tree["numbers"]), *tree["texts"]}
         self._fractional = tree["fractional"]

@@ -25,7 +25,7 @@ def readable_state(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (StateError, ValueError, TypeError, KeyError, IndexError) as problem:
+    except (StateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as problem:
         raise StateLost(
             f"{what} cannot be read: {problem}; run the version that wrote it or a later one, restore the topic, or "
             "start anew under another kafka.application_id"

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from streams.alerts import Cause, DriftFinding, Level, Suspect
+from streams.state import shaped
 
 State = Literal["warming", "armed", "uncalibrated", "unarmed"]
 Reference = Literal["baseline", "previous_version", "self"]
@@ -42,6 +43,7 @@ def finding_tree(finding: Finding) -> Any:
 
 def finding_of(tree: Any) -> Finding:
     """The finding that finding_tree gave."""
+    shaped(Finding, tree)  # looked at alone: its numbers stay as they are
     drift = dict(tree["drift"])
     for name, kind in (("before", Level), ("after", Level), ("cause", Cause)):
         if drift[name] is not None:

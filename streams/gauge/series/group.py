@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from streams.gauge.series.lane import Lane
 from streams.gauge.series.series import Segment, Series
 from streams.gauge.series.settings import SeriesSettings
 from streams.records import Float64Array, Int32Array, Int64Array, UInt8Array
+from streams.state import Count, array, shaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,30 @@ class Feed:
                     yield (key, value), codes == place
 
 
+def _feed_of(tree: dict[str, Any]) -> Feed:
+    """What was waiting, whose columns are of one length."""
+    n = len(array(tree["rows"], "<i8", None))
+    columns = {name: array(tree[name], dtype, n) for name, dtype in _COLUMNS.items()}
+    told = shaped(dict[str, tuple[Any, list[str | None]]], tree["segments"])
+    segments = {key: (array(codes, "<i4", n), values) for key, (codes, values) in told.items()}
+    return Feed(**columns, segments=segments)
+
+
+_COLUMNS = {"wrong": "<f8", "residual": "<f8", "rows": "<i8", "timestamps": "<i8", "offsets": "<i8", "labelled": "|u1"}
+_COLUMNS |= {"partitions": "<i8"}
 LONGEST = 1_000
 """Characters of a feature's name or a segment's value that is watched: events tell them."""
+
+
+class _State(TypedDict):
+    version: str | None
+    variant: str | None
+    born: int
+    has_errors: bool
+    overflow: NotRequired[Count]
+    places: tuple[int | None, int]
+    waiting: list[dict[str, Any]]
+    series: list[dict[str, Any]]
 
 
 class Group:
@@ -147,10 +170,11 @@ class Group:
     @classmethod
     def restored(cls, tree: Any, settings: SeriesSettings) -> Group:
         """The group that snapshot gave; series that nothing watches any more are let go."""
+        tree = shaped(_State, tree)
         group = cls(tree["version"], tree["variant"], tree["born"])
         group.has_errors, group.overflow = tree["has_errors"], tree.get("overflow", 0)
         group.place, group.held = tree["places"]
-        group.waiting = [Feed(**each) for each in tree["waiting"]]
+        group.waiting = [_feed_of(each) for each in tree["waiting"]]
         for each in tree["series"]:
             segment = None if each["segment"] is None else tuple(each["segment"])
             series = Series(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import inf, sqrt
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ MARK_EVERY = 16
 MARKS = 128
 RECENT = 500
 _COUNT, _TIME, _SUM, _SQUARES, _LATEST = range(5)
+_Sums = Annotated[list[float], msgspec.Meta(max_length=3)]
 _NO_MARKS = np.empty((0, 5))
 _FAR = 40.0
 """Times the limits' half width: sums of values further away have no digits left for the others."""
@@ -122,8 +124,14 @@ class Moments:
         return cls(len(gaps), float(gaps.sum()), float((gaps * gaps).sum()), origin)
 
     def tree(self) -> list[float]:
-        """Itself for `streams.state.pack`; `Moments(*tree)` is it again."""
+        """Itself for `streams.state.pack`."""
         return list(asdict(self).values())
+
+    @classmethod
+    def of_tree(cls, tree: Any) -> Moments:
+        """What `tree` gave; sums of an older version are about 0."""
+        count, *sums = tree or (0,)
+        return cls(shaped(Count, count), *shaped(_Sums, sums))
 
 
 class History:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sized
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
@@ -22,12 +22,24 @@ from streams.gauge.series.suspects import suspects
 from streams.gauge.series.watch import Watch
 from streams.outcomes import Rows
 from streams.records import Int64Array
+from streams.state import Count, shaped
 
 Task = Literal["binary", "multiclass", "regression"]
 UNBOUNDED = 2**62
 MOST_BASELINES = 100
 MOST_NUMBERS = 1_000_000
 """Of versions to come; the newest baseline is kept whatever it holds."""
+
+
+class _State(TypedDict):
+    task: Task | None
+    rows: Count
+    places: Count
+    free: NotRequired[list[int]]
+    gone: NotRequired[Count]
+    groups: list[Any]
+    baselines: dict[str, dict[str, Any]]
+    late: list[dict[str, Any]]
 
 
 class ModelSeries:
@@ -317,6 +329,7 @@ class ModelSeries:
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
+        tree = shaped(_State, tree)
         self._task, self._rows, self._places = tree["task"], tree["rows"], tree["places"]
         self._free, self._gone = set(tree.get("free", ())), tree.get("gone", 0)
         self._baselines = dict(tree["baselines"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from streams.gauge.series.reference import HELD, MOST, Sample, WarmUp, sample_of
 from streams.gauge.series.settings import SeriesSettings
 from streams.gauge.series.watch import Watch
 from streams.records import Float64Array
+from streams.state import Count, Time, array, shaped
 
 OTHER = "__other__"
 _OTHER_CODE = code(OTHER)
@@ -32,6 +33,22 @@ to calibrate a detector from 40,000 values takes some 25 ms, and a model may hav
 
 Share = Callable[[Watch, int], tuple[float, bool]]
 """What a watch may take of the budget at a row (false alarms in 30 days), and whether that is provisional."""
+
+
+class _State(TypedDict):
+    born: int
+    settled: bool
+    since: Time | None
+    gone: NotRequired[Any]
+    history: dict[str, Any]
+    samples: list[Any]
+    level: Any
+    warm_up: Any
+    due: NotRequired[tuple[int, Any] | None]
+    watches: dict[str, Any]
+    categories: NotRequired[Any]
+    overflow: NotRequired[Count]
+    announced: dict[str, dict[str, Any]]
 
 
 class Series:
@@ -285,26 +302,28 @@ class Series:
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave. A watch that the state does not know starts against the reference."""
+        tree = shaped(_State, tree)
         self.born, self.settled = tree["born"], tree["settled"]
         self._since = tree["since"]
-        self._gone = Moments(*tree.get("gone", ()))
+        self._gone = Moments.of_tree(tree.get("gone", []))
         self.history.restore(tree["history"])
         self._samples = [sample_of(each) for each in tree["samples"]]
         self._level = None if tree["level"] is None else level_from(tree["level"])
         if "limits" not in tree["history"] and (levels := self.levels()) is not None:
             self._hold(levels)  # of a version that held nothing
-        self._categories = dict.fromkeys(np.asarray(tree.get("categories", ()), np.float64).tolist())
+        self._categories = dict.fromkeys(array(tree.get("categories", np.empty(0)), "<f8", None).tolist())
         self.overflow = tree.get("overflow", 0)
         self._warm_up = None
         if tree["warm_up"] is not None:
             self._warm_up = self._new_warm_up()
             self._warm_up.restore(tree["warm_up"])
         due = tree.get("due")
-        self._due = None if due is None else (due[0], Moments(*due[1]))
+        self._due = None if due is None else (due[0], Moments.of_tree(due[1]))
         for watch in self.watches:
             if watch.identity in tree["watches"]:
                 watch.restore(tree["watches"][watch.identity])
         known = {watch.identity for watch in self.watches}
+        shaped(list[MonitorChange], list(tree["announced"].values()))
         self._announced = {name: MonitorChange(**each) for name, each in tree["announced"].items() if name in known}
 
     def arm(self, share: Share, row: int) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import detectors
 from streams.alerts import DriftFinding, Level
@@ -23,6 +23,7 @@ from streams.gauge.series.recovery import distance_is_calm, mean_is_calm, variat
 from streams.gauge.series.reference import Sample
 from streams.gauge.series.settings import WatchSettings
 from streams.records import Float64Array
+from streams.state import shaped
 
 CHECK_EVERY = 100
 """While an alert fires, its recovery is looked at every so many values."""
@@ -44,6 +45,21 @@ class Event:
 
     index: int
     drift: DriftFinding
+
+
+class _State(TypedDict):
+    state: State
+    reason: str | None
+    origin: Reference | None
+    place: int | None
+    provisional: bool
+    needed: int | None
+    fired: bool
+    armed: Any
+    moments: tuple[Any, Any]
+    before: Any
+    fired_at: int
+    calm_since: int | None
 
 
 class Watch:
@@ -343,9 +359,10 @@ class Watch:
 
     def restore(self, tree: Any) -> None:
         """Take back what snapshot gave."""
+        tree = shaped(_State, tree)
         for name in ("state", "reason", "origin", "place", "provisional", "needed", "fired"):
             setattr(self, name, tree[name])
         self._armed = None if tree["armed"] is None else Armed.of(self.use, tree["armed"])
-        self._base, self._begin = (Moments(*each) for each in tree["moments"])
-        self._before = None if tree["before"] is None else Moments(*tree["before"])
+        self._base, self._begin = (Moments.of_tree(each) for each in tree["moments"])
+        self._before = None if tree["before"] is None else Moments.of_tree(tree["before"])
         self._fired_at, self._calm_since = tree["fired_at"], tree["calm_since"]
