@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.inputs import MAX_NUMBER, InputError, InputEvent, Text, Timestamp, read_json
@@ -19,6 +19,20 @@ from schemas.inputs import MAX_NUMBER, InputError, InputEvent, Text, Timestamp, 
 MATCHABLE = (
     "alert_id", "episode_id", "group_id", "kind", "model", "rule", "severity", "subject", "variant", "version",
 )  # fmt: skip
+
+
+LONGEST = 1_000
+"""Characters of what an alert event tells of a record, and what every model keeps of it."""
+
+
+def _short(text: str) -> str:
+    if len(text) > LONGEST:
+        raise PydanticCustomError("out_of_range", "must have at most 1,000 characters")
+    return text
+
+
+MOST_MATCHERS = 100
+Short = Annotated[Text, AfterValidator(_short), WithJsonSchema({"type": "string", "maxLength": LONGEST})]
 
 
 class ControlEvent(InputEvent):
@@ -32,13 +46,13 @@ class ControlEvent(InputEvent):
 class Silence(ControlEvent):
     """`silence/<id>`: alerts that match are published with muted_by, from starts_at to ends_at."""
 
-    matchers: Annotated[dict[Text, Text], Field(min_length=1)]
+    matchers: Annotated[dict[Short, Short], Field(min_length=1)]
     """{field of the alert: text}, all of which must be equal; segment.<key> matches a segment's value."""
     starts_at: Timestamp
     """By the clock of the ticks."""
     ends_at: Timestamp
     """By the clock of the ticks."""
-    by: Text = ""
+    by: Short = ""
     """Who said so."""
 
     @model_validator(mode="after")
@@ -46,6 +60,8 @@ class Silence(ControlEvent):
         for name in self.matchers:
             if name not in MATCHABLE and not name.startswith("segment."):
                 raise PydanticCustomError("out_of_range", "must name fields of an alert", {"field": "matchers"})
+        if len(self.matchers) > MOST_MATCHERS:
+            raise PydanticCustomError("out_of_range", "must have at most 100 entries", {"field": "matchers"})
         if self.ends_at <= self.starts_at:
             raise PydanticCustomError("out_of_range", "must be after starts_at", {"field": "ends_at"})
         return self
@@ -54,7 +70,7 @@ class Silence(ControlEvent):
 class Acknowledgement(ControlEvent):
     """`ack/<episode_id>`: someone has seen it. It never resolves an alert and never moves a reference."""
 
-    by: Text
+    by: Short
     """Who has seen it."""
     comment: Text = ""
     """What they say."""
@@ -177,6 +193,8 @@ def parse_control(key: str, value: bytes | None) -> ControlRecord:
     if len(name) != parts or not all(name):
         shape = {1: "<id>", 2: "<model>/<version>", 3: "<model>/<version>/<subject>"}[parts]
         raise InputError("invalid_type", f"the key must be {kind}/{shape}")
+    if max(map(len, name)) > LONGEST:
+        raise InputError("out_of_range", f"a name in the key must have at most {LONGEST:,} characters")
     body = None if value is None else model.read(read_json(value))
     return ControlRecord(kind, name, body)  # type: ignore[arg-type]
 

@@ -207,6 +207,8 @@ class ModelAlerts:
             key, origin = episode.key, episode.facts.origin
             if origin == "drift" and (key.version, key.variant) in self._news:
                 episode.heard_at = clock
+            if origin == "silence" and self._news:  # one stream goes on without the other
+                episode.heard_at = clock
             resolution = None
             if (key.version, key.variant) in self._retired:
                 resolution = Resolution.VERSION_RETIRED
@@ -264,7 +266,8 @@ class ModelAlerts:
         past = self._event_time - self._settings.retire_after
         for scope, last in self._latest.items():
             version, variant = scope
-            if version is not None and last <= past and newest[variant] > last:
+            # replaced by one that has gone on for as long: siblings that stop together have not replaced each other
+            if version is not None and last <= past and newest[variant] >= last + self._settings.retire_after:
                 self._retired[scope] = None
 
     def snapshot(self) -> dict[str, Any]:

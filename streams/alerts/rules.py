@@ -28,7 +28,9 @@ class ModelRules:
     def window(self, key: AlertKey) -> int | None:
         """The size of the windows that the alert's rule judges; None where it is no longer configured."""
         rule = self._rules.get((key.rule, key.subject))
-        return None if rule is None else rule.window
+        if rule is None or tuple(name for name, _ in key.segment) != ((rule.segment,) if rule.segment else ()):
+            return None
+        return rule.window
 
     def judge(self, figures: WindowFigures, clock: int) -> list[Alert]:
         """Let every rule that is meant look at a revision of a window."""
@@ -41,8 +43,14 @@ class ModelRules:
             if track is None:
                 track = self._tracks[key] = RuleTrack(rule, self._keep)
             standing = track.judge(figures)
-            if standing is not None:
-                events += self._act(rule, key, standing, clock)
+            if standing is None:
+                continue
+            events += self._act(rule, key, standing, clock)
+            belated = track.belated(figures.start)
+            if belated is not None and self._book.get(key) is None:
+                track.tell(belated)
+                events += self._book.raise_(key, threshold_facts(rule, belated), Status.FIRING, clock)
+                events += self._recovered(rule, key, standing, clock)
         return events
 
     def _act(self, rule: ThresholdRule, key: AlertKey, standing: Standing, clock: int) -> list[Alert]:
@@ -53,6 +61,9 @@ class ModelRules:
         if standing.latest.breached:
             status = Status.FIRING if standing.held >= rule.hold else Status.PENDING
             return self._book.raise_(key, threshold_facts(rule, standing), status, clock)
+        return self._recovered(rule, key, standing, clock)
+
+    def _recovered(self, rule: ThresholdRule, key: AlertKey, standing: Standing, clock: int) -> list[Alert]:
         episode = self._book.get(key)
         if episode is None:
             return []

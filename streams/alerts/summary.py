@@ -74,18 +74,16 @@ def summary(model: str, episode: Episode, clock: int, *, first: bool) -> str:
 
 def _closing(episode: Episode, clock: int) -> str:
     facts, key = episode.facts, episode.key
-    if episode.started_at is None:
-        return f"{facts.noun} recovered before it fired{facts.close}"
-    lasted = duration(clock - episode.started_at)
+    lasted = "before it fired" if episode.started_at is None else f"after {duration(clock - episode.started_at)}"
     match episode.resolution:
         case Resolution.RECOVERED:
-            return f"{facts.noun} recovered after {lasted}{facts.close}"
+            return f"{facts.noun} recovered {lasted}{facts.close}"
         case Resolution.REBASELINED:
-            return f"{facts.noun} has a new baseline; the alert is closed after {lasted}"
+            return f"{facts.noun} has a new baseline; the alert is closed {lasted}"
         case Resolution.VERSION_RETIRED:
-            return f"version {key.version} is no longer in use; the alert on {facts.noun} is closed after {lasted}"
+            return f"version {key.version} is no longer in use; the alert on {facts.noun} is closed {lasted}"
         case Resolution.EXPIRED:
-            return f"there is nothing to judge {facts.noun} by any more; the alert is closed after {lasted}"
+            return f"there is nothing to judge {facts.noun} by any more; the alert is closed {lasted}"
         case None:
             raise AssertionError("a resolved alert has a resolution")
         case _:

@@ -8,7 +8,8 @@
 
 `for` is event time: the run is the breached windows back from the latest known one to the last that is known not to
 be; windows that are unknown are passed over and do not count. A revision replaces its window's verdict, judged
-against the history as it is then; later windows are judged again at their own revisions.
+against the history as it is then; later windows are judged again at their own revisions. A run that is known only once
+a later window is known not to be breached (its labels came last) fires all the same, and is resolved at once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from streams.alerts.facts import Level, WindowFigures
@@ -41,16 +42,21 @@ class Standing:
     """What a rule's windows say together.
 
     `latest` is the verdict of the latest known window (None: none is known); `held` is the event time the run of
-    breaches back from it covers, from `since` on, with `outcomes` in it. `known`: the window at hand could be judged.
-    `outdated`: it could not, for want of a history, and it is the latest.
+    breaches back from it covers, from `since` on, with `outcomes` in it, and `run` the starts of its windows. `known`:
+    the window at hand could be judged. `outdated`: it could not, for want of a history, and it is the latest.
     """
 
     latest: Verdict | None
     known: bool
     outdated: bool
     held: int
-    since: int
     outcomes: int
+    run: tuple[int, ...]
+
+    @property
+    def since(self) -> int:
+        """The start of its first window; 0 of none."""
+        return self.run[-1] if self.run else 0
 
 
 class RuleTrack:
@@ -61,6 +67,7 @@ class RuleTrack:
         self._span = max(rule.limit.over + keep, rule.hold) + rule.window
         self._starts: list[int] = []
         self._verdicts: dict[int, Verdict] = {}
+        self._told: set[int] = set()  # windows of runs that have fired
 
     def is_past(self, event_time: int) -> bool:
         """Whether nothing here can matter to a window at `event_time` or later."""
@@ -73,18 +80,43 @@ class RuleTrack:
         if self._starts and figures.start <= self._starts[-1] - self._span:
             return None
         value = figures.metrics.get(self._rule.metric)
-        if figures.outcomes < self._rule.min_count or (value is not None and not math.isfinite(value)):
+        if figures.outcomes < self._rule.min_count or (value is not None and not abs(value) <= _LARGEST):
             value = None
         history = self._history(figures.start)
         enough = len(history) >= self._rule.fewest
         threshold = _threshold(self._rule, history) if enough else None
-        breached = None
-        if value is not None and threshold is not None:
-            breached = value < threshold if self._rule.side == "below" else value > threshold
+        breached = self._breaches(value, threshold)
         level = Level(math.fsum(history) / len(history), len(history)) if history else None
         self._put(figures.start, Verdict(value, figures.outcomes, breached, threshold, level))
         outdated = value is not None and not enough and figures.start == self._starts[-1]
-        return self._standing(breached is not None, outdated)
+        standing = self._standing(breached is not None, outdated, len(self._starts))
+        if self._fires(standing):
+            self._told.update(standing.run)
+        return standing
+
+    def belated(self, start: int) -> Standing | None:
+        """The run that the window at `start` is in, where it is over, and was never told because it was not known."""
+        verdict, place = self._verdicts.get(start), bisect_left(self._starts, start)
+        if verdict is None or not verdict.breached:
+            return None
+        later = (at for at in range(place, len(self._starts)) if self._verdicts[self._starts[at]].breached is False)
+        over = next(later, None)
+        if over is None:
+            return None
+        standing = self._standing(True, False, over)
+        return standing if self._fires(standing) and self._told.isdisjoint(standing.run) else None
+
+    def tell(self, standing: Standing) -> None:
+        """It has been told."""
+        self._told.update(standing.run)
+
+    def _fires(self, standing: Standing) -> bool:
+        return bool(standing.run) and standing.held >= self._rule.hold
+
+    def _breaches(self, value: float | None, threshold: float | None) -> bool | None:
+        if value is None or threshold is None:
+            return None
+        return value < threshold if self._rule.side == "below" else value > threshold
 
     def _put(self, start: int, verdict: Verdict) -> None:
         if start not in self._verdicts:
@@ -92,7 +124,9 @@ class RuleTrack:
         self._verdicts[start] = verdict
         oldest = self._starts[-1] - self._span
         while self._starts[0] <= oldest:
-            del self._verdicts[self._starts.pop(0)]
+            gone = self._starts.pop(0)
+            del self._verdicts[gone]
+            self._told.discard(gone)
 
     def _history(self, start: int) -> list[float]:
         """The values of the windows within `over` before `start`, breached ones left out."""
@@ -102,33 +136,49 @@ class RuleTrack:
         verdicts = (self._verdicts[at] for at in self._starts[first : bisect_left(self._starts, start)])
         return [verdict.value for verdict in verdicts if verdict.value is not None and not verdict.breached]
 
-    def _standing(self, known: bool, outdated: bool) -> Standing:
+    def _standing(self, known: bool, outdated: bool, before: int) -> Standing:
+        """As of the first `before` windows."""
         latest: Verdict | None = None
-        windows = since = outcomes = 0
-        for start in reversed(self._starts):
+        run: list[int] = []
+        outcomes = 0
+        for place in range(before - 1, -1, -1):
+            start = self._starts[place]
             verdict = self._verdicts[start]
             if verdict.breached is None:
                 continue
             latest = latest or verdict
             if not verdict.breached:
                 break
-            windows, since, outcomes = windows + 1, start, outcomes + verdict.outcomes
-        return Standing(latest, known, outdated, windows * self._rule.window, since, outcomes)
+            run.append(start)
+            outcomes += verdict.outcomes
+        return Standing(latest, known, outdated, len(run) * self._rule.window, outcomes, tuple(run))
 
     def snapshot(self) -> list[Any]:
         """The verdicts as plain values, oldest first."""
-        return [[start, *_verdict_tree(self._verdicts[start])] for start in self._starts]
+        return [[start, *_verdict_tree(self._verdicts[start]), start in self._told] for start in self._starts]
 
     def restore(self, tree: Sequence[Any]) -> None:
-        """Take the verdicts of a snapshot."""
-        tree = shaped(list[_Entry], tree)
+        """Take the verdicts of a snapshot; by the limit of now, where it is one that needs no history."""
+        # an older version did not say: then no breach is told again
+        told = [entry[0] for entry in tree if (entry[_LENGTH] if len(entry) > _LENGTH else entry[_BREACHED])]
+        tree = shaped(list[_Entry], [entry[:_LENGTH] for entry in tree])
+        self._told = set(shaped(list[Time], told))
         self._starts = [entry[0] for entry in tree]
         self._verdicts = {
             start: Verdict(value, outcomes, breached, threshold, None if count == 0 else Level(mean, count))
             for start, value, outcomes, breached, threshold, mean, count in tree
         }
+        limit = self._rule.limit
+        if limit.kind == "static":
+            for start, each in self._verdicts.items():
+                self._verdicts[start] = replace(
+                    each, breached=self._breaches(each.value, limit.value), threshold=limit.value
+                )
 
 
+_LENGTH, _BREACHED = 7, 3
+_LARGEST = 1e150
+"""A value beyond it is not known: sums of squares would have no end."""
 _Entry = tuple[Time, Number | None, Count, bool | None, Number | None, Number | None, Count]
 
 

@@ -153,7 +153,7 @@ class ModelGauge:
         made = self._records(alerts, clock)
         match record.body:
             case Rebaseline() if record.name[0] == self.name:
-                for finding in self._series.rebaseline(record.name[1], record.name[2]):
+                for finding in (*self._series.late(), *self._series.rebaseline(record.name[1], record.name[2])):
                     made += self._records(self._alerts.drift(finding.drift, clock), clock)
             case Baseline() as baseline if record.name[0] == self.name:
                 self._series.baseline(record.name[1], baseline.profile)
@@ -223,7 +223,6 @@ class ModelGauge:
         self._windows.restore(tree["windows"])
         self._series.restore(tree["series"])
         self._alerts.restore(tree["alerts"])
-        self._alerts.drift_is_watched({_alert_key(each) for each in self._series.firing()})
         if self._decision is not None:
             if tree["decision"] is None:
                 self._decision = None
@@ -232,6 +231,7 @@ class ModelGauge:
         task = self._settings.config.model(self.name).task
         if task != "auto":  # it may not have been so when the snapshot was made
             self._decide(task)
+        self._alerts.drift_is_watched({_alert_key(each) for each in self._series.firing()})
 
 
 def _alert_key(drift: DriftFinding) -> AlertKey:

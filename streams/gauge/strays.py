@@ -27,7 +27,7 @@ _TEXTS = {
 
 
 class Strays:
-    """Counts what was left out, and says so once."""
+    """Counts what is left out, from the first until an hour without any."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
@@ -46,18 +46,20 @@ class Strays:
                 self._latest[counter] = clock
 
     def tick(self, clock: int) -> list[Condition]:
-        """The conditions that began or ended since the last tick."""
-        changed = []
-        for counter, latest in self._latest.items():
+        """The conditions that hold, with what they have come to, or ended since the last tick."""
+        told = []
+        for counter, latest in list(self._latest.items()):
             if latest == 0:  # met before the first tick
                 self._latest[counter] = latest = clock
             active = clock - latest < _QUIET
-            if active != self._active.get(counter, False):
-                self._active[counter] = active
+            if active or self._active.get(counter, False):
                 kind, rule, subject, text = _TEXTS[Counter(counter)]
                 sentence = text.format(self._counts[counter])
-                changed.append(Condition(kind, rule, subject, active, sentence))  # type: ignore[arg-type]
-        return changed
+                told.append(Condition(kind, rule, subject, active, sentence))  # type: ignore[arg-type]
+            self._active[counter] = active
+            if not active:  # the next ones are news, and counted as such
+                del self._counts[counter], self._latest[counter], self._active[counter]
+        return told
 
     def snapshot(self) -> Any:
         """The state, for `streams.state.pack`."""

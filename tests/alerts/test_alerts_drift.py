@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from alerts_world import DAY, HOUR, START, World, fired, world
+from alerts_world import DAY, HOUR, MINUTE, START, World, fired, window, world
 
 from streams.alerts import DriftFinding, Level, Resolution, Status, Suspect
 
@@ -124,12 +124,21 @@ def test_a_version_that_another_has_replaced_for_a_day_is_retired() -> None:
     it = world()
     it.alerts.seen("2026-11-02", "champion", 10, 0, START)
     it.drift(fired())
-    it.alerts.seen("2026-11-09", "champion", 10, 0, START + HOUR)
+    it.alerts.seen("2026-11-09", "champion", 10, 0, START + DAY)
     assert it.tick(DAY) == [it.events[-1]]  # the repeat; a minute of event time is missing
     assert it.events[-1].status is Status.FIRING
     (alert,) = it.tick(60_000)
     assert alert.resolution is Resolution.VERSION_RETIRED
     assert "version 2026-11-02 is no longer in use" in alert.summary
+
+
+def test_versions_that_stop_together_have_not_replaced_each_other() -> None:
+    it = world()
+    for version, last in (("v1", START), ("v2", START + 1)):
+        it.alerts.seen(version, "champion", 1000, 0, last)
+    it.tick()
+    it.tick(DAY + 2 * MINUTE)
+    assert [each.status for each in it.judge(window(0, 0.2, version="v1", state="final"))] == [Status.FIRING]
 
 
 def test_a_version_is_not_retired_by_another_variant_or_by_silence() -> None:
@@ -143,7 +152,7 @@ def test_a_version_is_not_retired_by_another_variant_or_by_silence() -> None:
 def test_late_labels_of_a_retired_version_open_no_alert() -> None:
     it = world()
     it.alerts.seen("2026-11-02", "champion", 10, 0, START)
-    it.alerts.seen("2026-11-09", "champion", 10, 0, START + HOUR)
+    it.alerts.seen("2026-11-09", "champion", 10, 0, START + DAY)
     it.tick(2 * DAY)
     assert it.drift(fired()) == []
 
@@ -152,7 +161,7 @@ def test_a_change_of_a_retired_version_is_raised_when_the_version_comes_back() -
     it = world()
     it.alerts.seen("2026-11-02", "champion", 10, 0, START)
     it.drift(fired())
-    it.alerts.seen("2026-11-09", "champion", 10, 0, START + HOUR)
+    it.alerts.seen("2026-11-09", "champion", 10, 0, START + DAY)
     it.tick(2 * DAY)
     assert it.events[-1].resolution is Resolution.VERSION_RETIRED
     it.alerts.seen("2026-11-02", "champion", 10, 0, START + 2 * DAY)
@@ -218,7 +227,7 @@ def test_what_comes_between_two_ticks_does_not_decide_whether_a_version_is_retir
     def world_with_a_retired_version() -> World:
         it = world()
         it.alerts.seen("2026-11-02", "champion", 10, 0, START)
-        it.alerts.seen("2026-11-09", "champion", 10, 0, START + HOUR)
+        it.alerts.seen("2026-11-09", "champion", 10, 0, START + DAY)
         it.tick(2 * DAY)
         return it
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerts_world import DAY, HOUR, MINUTE, START, World, condition, world
 
-from streams.alerts import Alert, Resolution, Status
+from streams.alerts import Alert, AlertSettings, Resolution, Status
 
 
 def stream(it: World, span: int, *, every: int = MINUTE, predictions: int = 10, outcomes: int = 0) -> list[Alert]:
@@ -123,3 +123,18 @@ def test_a_silence_that_finds_no_room_is_raised_once_there_is_some() -> None:
     assert [alert.rule for alert in quiet(it, HOUR)] == ["limits/open_alerts"]
     it.condition(condition(False, rule="limits/versions"))
     assert "silence/predictions" in [alert.rule for alert in quiet(it, MINUTE)]
+
+
+def test_labels_that_stay_away_while_predictions_go_on_are_missed_until_they_come() -> None:
+    it = World(AlertSettings(quiet_history=2 * DAY))
+
+    def pass_by(days: int, labels: int) -> None:
+        for _ in range(days * 24 * 4):
+            it.alerts.seen("v1", "champion", 100, labels, it.clock)
+            it.tick(15 * MINUTE)
+
+    pass_by(3, 50)
+    pass_by(20, 0)
+    assert {(each.status, each.subject) for each in it.events} == {(Status.FIRING, "labels")}
+    pass_by(1, 50)
+    assert (it.events[-1].status, it.events[-1].resolution) == (Status.RESOLVED, Resolution.RECOVERED)

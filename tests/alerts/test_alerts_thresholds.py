@@ -131,6 +131,44 @@ def test_windows_may_become_mature_out_of_order() -> None:
     assert statuses(it) == ["pending", "firing"]
 
 
+def test_a_breach_that_is_known_only_after_a_later_good_window_is_told_and_resolved() -> None:
+    it = world()
+    it.judge(window(1, 0.95))
+    assert [each.status for each in it.judge(window(0, 0.2))] == [Status.FIRING, Status.RESOLVED]
+    assert it.events[0].statistic == 0.2 and it.events[1].resolution is Resolution.RECOVERED
+    again = world()
+    again.alerts.restore(it.alerts.snapshot())
+    for each in (it, again):
+        assert each.judge(window(0, 0.25), window(1, 0.94)) == [], "a revision of what was told is no news"
+
+
+def test_a_late_run_fires_only_once_it_covers_for_and_leaves_an_alert_that_fires_alone() -> None:
+    it = world(rules=(rule(hold=2 * HOUR),))
+    it.judge(window(5, 0.95), window(3, 0.2))
+    assert it.events == []
+    it.judge(window(2, 0.2))
+    assert statuses(it) == ["firing", "resolved"]
+    it.judge(window(6, 0.2), window(7, 0.2), window(0, 0.2), window(1, 0.95), window(-1, 0.2))
+    assert statuses(it) == ["firing", "resolved", "pending", "firing"]
+
+
+def test_a_limit_that_changes_under_its_name_is_that_of_the_windows_before_too() -> None:
+    before = world(rules=(rule(hold=3 * HOUR),))
+    before.judge(window(0, 0.85), window(1, 0.85))
+    after = world(rules=(rule(hold=3 * HOUR, limit=Limit("static", 0.8)),))
+    after.alerts.restore(before.alerts.snapshot())
+    assert after.judge(window(2, 0.75)) == [], "one hour below it: pending, as it was"
+    assert [each.status for each in after.judge(window(3, 0.75), window(4, 0.75))] == [Status.FIRING]
+
+
+def test_an_alert_of_the_whole_model_expires_when_its_rule_becomes_one_of_segments() -> None:
+    before = world()
+    before.judge(window(0, 0.2))
+    after = world(rules=(rule(segment="region"),))
+    after.alerts.restore(before.alerts.snapshot())
+    assert [each.resolution for each in after.tick()] == [Resolution.EXPIRED]
+
+
 def test_rules_judge_the_whole_model_unless_they_name_a_segment() -> None:
     by_region = rule(name="by_region", segment="region")
     it = world(rules=(rule(), by_region))
@@ -311,3 +349,21 @@ def test_a_history_of_numbers_whose_squares_are_beyond_floats_has_a_deviation() 
         it.judge(window(hour, None, metrics={"mse": 1e180 if hour == 0 else 1.0 + hour % 2}))
         it.tick(HOUR)
     assert statuses(it) == []
+
+
+def test_a_pending_alert_that_is_closed_otherwise_does_not_say_that_it_recovered() -> None:
+    it = world(rules=(rule(hold=3 * HOUR),))
+    it.judge(window(0, 0.5))
+    it.tick()
+    it.tick(8 * DAY)
+    assert (
+        it.events[-1].summary
+        == "fraud: there is nothing to judge accuracy by any more; the alert is closed before it fired"
+    )
+
+
+def test_a_value_whose_square_has_no_end_is_not_known() -> None:
+    it = world(rules=(rule(metric="r2", limit=Limit("sigmas", 3, 24 * HOUR)),))
+    for hour in range(30):
+        it.judge(window(hour, None, metrics={"r2": -5e307 if hour % 2 else 0.9}))
+    assert it.judge(window(30, None, metrics={"r2": 0.1})) or it.events, "the others are judged"

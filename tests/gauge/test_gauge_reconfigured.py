@@ -8,15 +8,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from schemas import Config
 from streams.gauge import GaugeSettings, GaugeTask
-from streams.outcomes import Kind, Rows, concatenate, encode
+from streams.outcomes import Control, Kind, Rows, Tick, concatenate, encode
 
 sys.path.insert(0, str(Path(__file__).parent))
 from gauge_traffic import Traffic, batch
+from series_world import rows_of as series_rows
 
 HOUR = 3_600_000
 ERROR: dict[str, Any] = {"on": "error", "use": "page_hinkley", "severity": "critical"}
@@ -71,6 +73,84 @@ def test_an_alert_whose_detector_is_gone_or_starts_anew_ends(then: tuple[dict[st
     assert {(each["model"], each["status"], each["resolution"]) for each in alerts} == {
         ("fraud", "resolved", ending), ("churn", "resolved", ending),
     }  # fmt: skip
+
+
+def test_an_error_alert_ends_when_the_task_becomes_another_and_the_next_change_is_told() -> None:
+    traffic = Traffic(3, shift_after=6000)
+
+    def settings(kind: str) -> GaugeSettings:
+        return GaugeSettings.from_config(
+            Config.model_validate(
+                {
+                    "defaults": {
+                        "task": kind, "positive_label": 1, "reference": {"warm_up": 1000}, "detectors": [ERROR],
+                        "windows": {"tumbling": ["1h"], "rolling": [], "cumulative": False},
+                        "budget": {"false_alarms": 1, "per": "1d"},
+                    }
+                }
+            )
+        )  # fmt: skip
+
+    def fed(task: GaugeTask, rounds: int) -> set[tuple[str, str, str | None]]:
+        outputs = task.apply(batch(list(traffic.messages(rounds, 60)), 0)).outputs
+        alerts = [json.loads(each.value or b"") for each in outputs if each.topic == "alerts"]
+        return {(each["model"], each["status"], each["resolution"]) for each in alerts}
+
+    first = GaugeTask(settings("binary"), 0)
+    assert fed(first, 150) == {("fraud", "firing", None), ("churn", "firing", None)}
+    second = restored(first, settings("regression"))
+    traffic.shift_after = None
+    assert fed(second, 100) == {("fraud", "resolved", "expired"), ("churn", "resolved", "expired")}
+    traffic.shift_after = traffic.made
+    assert fed(second, 150) == {("fraud", "firing", None), ("churn", "firing", None)}
+
+
+@pytest.mark.parametrize("kind", ["auto", "binary"])
+@pytest.mark.parametrize("every", [500, 6000])
+def test_a_change_among_outcomes_that_waited_for_the_task_is_told_before_its_recovery(kind: str, every: int) -> None:
+    draw = np.random.default_rng(1)
+    task = GaugeTask(
+        GaugeSettings.from_config(
+            Config.model_validate(
+                {
+                    "defaults": {
+                        "task": kind, "positive_label": 1, "reference": {"warm_up": 1000}, "detectors": [ERROR],
+                        "windows": {"tumbling": ["1h"], "rolling": [], "cumulative": False},
+                        "budget": {"false_alarms": 1, "per": "1d"},
+                    }
+                }
+            )
+        ),
+        0,
+    )  # fmt: skip
+    alerts: list[str] = []
+
+    def feed(rows: Rows) -> None:
+        outputs = task.apply(batch([encode(rows, 0, 0)], 0)).outputs
+        alerts.extend(json.loads(each.value or b"")["status"] for each in outputs if each.topic == "alerts")
+
+    def one(what: Kind, payload: Tick | Control) -> Rows:
+        rows = Rows.blank(1, ["x"], ())
+        rows.kind[:], rows.payloads = what, {0: msgspec.json.encode(payload)}
+        return rows
+
+    def tick(seconds: int) -> None:
+        clock = 1_790_000_000_000 + 1000 * seconds
+        feed(one(Kind.TICK, Tick(0, 1, clock - 60_000, idle=False, caught_up=True, clock=clock)))
+
+    tick(0)
+    values = (draw.random(3000) < 0.1).astype(float).tolist()
+    profile = json.dumps({"profile": {"error": {"values": values, "rate": 1.0}}}).encode()
+    feed(one(Kind.CONTROL, Control("baseline/m/v1", profile, 0)))
+    n = 6000
+    at = np.arange(n)
+    wrong = draw.random(n) < np.where((at > 300) & (at < 800), 0.6, 0.1)
+    rows = series_rows(wrong, draw.normal(size=n), np.zeros((n, 0)), rate=1.0)
+    rows.timestamp = rows.timestamp + 1_790_000_000_000
+    for start in range(0, n, every):
+        feed(rows.take(np.arange(2 * start, 2 * min(n, start + every))))
+        tick(start + every)
+    assert alerts == ["firing", "resolved"]
 
 
 def judged(*segments: str) -> GaugeSettings:

@@ -15,14 +15,29 @@ def _counted(counter: Counter, amount: int) -> Rows:
     return rows
 
 
-def test_misplaced_records_are_a_pipeline_alert_told_once() -> None:
+def test_misplaced_records_are_a_pipeline_alert_that_says_how_many() -> None:
     strays = Strays()
     strays.watch(_counted(Counter.MISPLACED, 3), 1000)
     strays.watch(_counted(Counter.MISPLACED, -1), 1000)
     (condition,) = strays.tick(2000)
     assert (condition.kind, condition.active) == ("pipeline", True)
     assert condition.text.startswith("4 records")
-    assert strays.tick(3000) == []
+    strays.watch(_counted(Counter.MISPLACED, 1000), 3000)
+    (condition,) = strays.tick(4000)
+    assert condition.text.startswith("1,004 records"), (
+        "as long as it goes on: there may have been no room for the alert"
+    )
+
+
+def test_a_second_time_is_counted_anew() -> None:
+    strays = Strays()
+    strays.watch(_counted(Counter.MISPLACED, 1000), 1000)
+    strays.tick(2000)
+    (over,) = strays.tick(1000 + HOUR)
+    assert not over.active and strays.tick(1001 + HOUR) == [] and strays.snapshot() == []
+    strays.watch(_counted(Counter.MISPLACED, 2), 3 * HOUR)
+    (condition,) = strays.tick(3 * HOUR)
+    assert condition.active and condition.text.startswith("2 records")
 
 
 def test_records_over_the_limit_of_a_key_are_a_data_quality_alert() -> None:
@@ -44,6 +59,6 @@ def test_the_alert_ends_after_an_hour_without_another_also_after_a_restore() -> 
     restored = Strays()
     restored.restore(strays.snapshot())
     restored.watch(Rows.blank(0, []).take(np.arange(0)), HOUR)
-    assert restored.tick(2 * HOUR - 1) == []
+    assert [each.active for each in restored.tick(2 * HOUR - 1)] == [True]
     (condition,) = restored.tick(2 * HOUR)
     assert not condition.active

@@ -70,6 +70,23 @@ def test_what_has_no_outcome_is_unlabelled_once_the_window_is_final_though_its_p
     assert ever.counts["unlabelled"] == 2
 
 
+def test_predictions_that_failed_hold_no_window_back() -> None:
+    windows = ModelWindows("m", SETTINGS)
+    before = [replace(PREDICTED, number=i) for i in range(10)]
+    labelled = [replace(outcome(100 + i), label_timestamp=START + 60_000) for i in range(8)]
+    windows.apply(rows_of([*before, *labelled]))
+    windows.tick(1_000_000, START + 4 * HOUR, 10)  # final: eight of ten get a label
+    later = START + 5 * HOUR
+    failed = replace(PREDICTED, prediction=None, score=None, failed=1)
+    hour = [*[failed] * 30, *before, *labelled]
+    windows.apply(rows_of([replace(row, timestamp=later, label_timestamp=later + 60_000) for row in hour]))
+    (view,) = (
+        each for each in windows.tick(2_000_000, later + HOUR, 10) if each.kind == "tumbling" and each.start == later
+    )
+    assert (view.state, view.counts["errors"], view.coverage, view.expected_coverage) == ("closed", 30, 0.8, 0.8)
+    assert view.mature
+
+
 def test_memory_of_final_windows_is_given_back() -> None:
     windows = ModelWindows("m", replace(SETTINGS, segments=("region",)))
     sizes = []

@@ -56,7 +56,7 @@ class ModelSeries:
         self._task: Task | None = None
         self._groups: dict[tuple[str | None, str | None], Group] = {}
         self._rows = 0  # rows of the model so far
-        self._late: list[Finding] = []  # decided before rows, told at the next tick
+        self._late: list[Finding] = []  # of outcomes that waited, told before anything else is
         self._places = 0  # in the division of the budget, that have been given away
         self._free: set[int] = set()  # those of them whose versions have been forgotten
         self._gone = 0  # those of them that counted among the first known
@@ -68,7 +68,8 @@ class ModelSeries:
 
     def decide(self, task: Task) -> None:
         """Settle what kind of task this is; the outcomes that waited for it are looked at now. What they lead to is
-        told at the next tick, with row -1. Where it was another kind before, its errors are forgotten."""
+        told with the next row, or at the next tick, whichever comes first: what follows from later rows, a recovery
+        perhaps, must not be told before it. Where it was another kind before, its errors are forgotten."""
         if self._task not in (None, task):
             for group in self._groups.values():
                 group.has_errors = False
@@ -89,7 +90,7 @@ class ModelSeries:
     def apply(self, rows: Rows, join_task: int | Int64Array) -> list[Finding]:
         """Fold the model's rows, which are in log order, of one join task or each of its own. The findings, by row."""
         tasks = np.broadcast_to(np.asarray(join_task, np.int64), len(rows))
-        first = self._rows
+        waited, first = self.late(), self._rows
         self._rows += len(rows)
         parts: dict[int, tuple[Group, list[Int64Array]]] = {}
         for version, variant, places in groups(rows):
@@ -109,7 +110,12 @@ class ModelSeries:
         for group, fed, feed in work:
             found += self._run(group, fed, feed)
         found.sort(key=_place)
-        return [replace(each, row=each.row - first) for each in found]
+        return [*(replace(each, row=0) for each in waited), *(replace(each, row=each.row - first) for each in found)]
+
+    def late(self) -> list[Finding]:
+        """What is still to be told of outcomes that waited; it is told now."""
+        found, self._late = self._late, []
+        return found
 
     def _run(self, group: Group, fed: list[tuple[Series, Lane]], feed: Feed | None) -> list[Finding]:
         errors: list[Finding] = []
@@ -199,6 +205,7 @@ class ModelSeries:
     def forget(self, version: str) -> None:
         """A version has left: its series go, and their places in the division of the budget are free again."""
         self._baselines.pop(version, None)
+        self._late = [each for each in self._late if each.drift.version != version]
         for key, group in list(self._groups.items()):
             if group.version == version:
                 self._gone += self._first_known(group, self._settings.warm_up - 1)

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from metrics import histogram
-from streams.gauge.windows.store import DELAY_BINS, EVER, N_CELLS, PREDICTIONS, Store
+from streams.gauge.windows.store import DELAY_BINS, ERRORS, EVER, N_CELLS, OUTCOMES, PREDICTIONS, Store
 from streams.records import Float64Array
 
 LEVELLED = 0.02
@@ -31,7 +31,8 @@ def labelled_by_age(store: Store, scope: int, watermark: int, pane: int) -> Floa
             made += 1
     waiting = np.empty(made + 1, np.int64)
     for m in range(made):
-        waiting[m] = cells[members[m]].ints[PREDICTIONS]
+        ints = cells[members[m]].ints
+        waiting[m] = max(ints[PREDICTIONS] - ints[ERRORS], ints[OUTCOMES])  # one that failed waits for none
     waiting[made] = store.scopes[scope].past[0]
     share = np.full(DELAY_BINS, np.nan)
     left = 1.0

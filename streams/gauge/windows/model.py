@@ -23,6 +23,7 @@ from streams.gauge.windows.kernel import BINARY, MULTICLASS, REGRESSION, ROW, UN
 from streams.gauge.windows.names import LONGEST, Names
 from streams.gauge.windows.settings import TaskType, WindowSettings
 from streams.gauge.windows.store import (
+    ERRORS,
     EVER,
     FREE_CHUNK,
     LONG,
@@ -315,7 +316,8 @@ class ModelWindows:
         cells["alive"][gone] = 0
         if scopes["key"][scope, 2] < 0:
             scopes["past_delay"][scope] += cells["delay"][gone].sum(axis=0)
-            scopes["past"][scope] += cells["ints"][gone][:, [PREDICTIONS, OUTCOMES]].sum(axis=0)
+            predictions, errors, outcomes = cells["ints"][gone][:, [PREDICTIONS, ERRORS, OUTCOMES]].T
+            scopes["past"][scope] += np.maximum(predictions - errors, outcomes).sum(), outcomes.sum()
 
     def _compact(self) -> None:
         self._store, window_of = compact(self._store)

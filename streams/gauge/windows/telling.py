@@ -18,7 +18,7 @@ from streams.gauge.windows.kernel import Plan
 from streams.gauge.windows.maturity import expected_coverage
 from streams.gauge.windows.names import OTHER, Names
 from streams.gauge.windows.settings import TaskType, WindowSettings
-from streams.gauge.windows.store import N_CLASSES, OUTCOMES, PREDICTIONS, Store
+from streams.gauge.windows.store import ERRORS, N_CLASSES, OUTCOMES, PREDICTIONS, Store
 from streams.gauge.windows.view import WindowState, WindowView
 from streams.records import Int64Array
 
@@ -72,7 +72,7 @@ class Telling:
             if whole:
                 told_inputs = inputs(store, cells, names.features.names)
         ints = merged.ints.tolist()
-        coverage = binary.ratio(ints[OUTCOMES], ints[PREDICTIONS])
+        coverage = binary.ratio(ints[OUTCOMES], max(ints[PREDICTIONS] - ints[ERRORS], ints[OUTCOMES]))
         hoped = None if is_rolling else self._expected(version, variant)
         end = start + settings.tumbling[kind] if is_tumbling else None
         mature = state == 2 or (
