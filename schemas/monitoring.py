@@ -152,6 +152,10 @@ def check_detectors(path: tuple[str, ...], model: ModelConfig) -> None:
         seen.add((detector.rule, detector.segment))
 
 
+MOST_WINDOWS = 10_000
+"""That a rule's `over` may hold."""
+
+
 def check_rules(path: tuple[str, ...], model: ModelConfig) -> None:
     """Every rule judges a window that there is, by a segment that there is, under a name of its own."""
     seen: set[str] = set()
@@ -165,6 +169,11 @@ def check_rules(path: tuple[str, ...], model: ModelConfig) -> None:
         if not isinstance(rule.limit, float) and rule.limit.over < 3 * rule.window:
             raise PydanticCustomError(
                 "rule", "must hold at least three windows of {size}",
+                {"path": (*at, rule.side, "over"), "size": format_duration(rule.window)},
+            )  # fmt: skip
+        if not isinstance(rule.limit, float) and rule.limit.over > MOST_WINDOWS * rule.window:
+            raise PydanticCustomError(
+                "rule", "must hold at most ten thousand windows of {size}: all are looked at when one is judged",
                 {"path": (*at, rule.side, "over"), "size": format_duration(rule.window)},
             )  # fmt: skip
         if rule.segment is not None and rule.segment not in model.segments:

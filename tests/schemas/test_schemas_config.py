@@ -234,6 +234,11 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
             "…/streamgauge.yaml, line 1: defaults.rules[0].below.over must hold at least three windows of 1h",
         ),
         (
+            "defaults: {windows: {tumbling: [1m]}, rules: [{metric: f1, below: {sigmas: 3, over: 30d}, window: 1m}]}",
+            "…/streamgauge.yaml, line 1: defaults.rules[0].below.over must hold at most ten thousand windows of 1m: "
+            "all are looked at when one is judged",
+        ),
+        (
             "defaults: {rules: [{metric: accuracy, below: 1, window: 2h}]}",
             "…/streamgauge.yaml, line 1: defaults.rules[0].window must be one of windows.tumbling: 1h, 1d",
         ),
