@@ -152,7 +152,7 @@ def check_detectors(path: tuple[str, ...], model: ModelConfig) -> None:
         seen.add((detector.rule, detector.segment))
 
 
-MOST_WINDOWS = 10_000
+MOST_WINDOWS = 20_000
 """That a rule's `over` may hold."""
 
 
@@ -173,7 +173,7 @@ def check_rules(path: tuple[str, ...], model: ModelConfig) -> None:
             )  # fmt: skip
         if not isinstance(rule.limit, float) and rule.limit.over > MOST_WINDOWS * rule.window:
             raise PydanticCustomError(
-                "rule", "must hold at most ten thousand windows of {size}: all are looked at when one is judged",
+                "rule", "must hold at most twenty thousand windows of {size}: all are looked at when one is judged",
                 {"path": (*at, rule.side, "over"), "size": format_duration(rule.window)},
             )  # fmt: skip
         if rule.segment is not None and rule.segment not in model.segments:

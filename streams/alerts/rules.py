@@ -46,12 +46,20 @@ class ModelRules:
             if standing is None:
                 continue
             events += self._act(rule, key, standing, clock)
-            belated = track.belated(figures.start)
-            if belated is not None and self._book.get(key) is None:
-                track.tell(belated)
+            self._note(track, key, standing)
+            for belated in track.belated():
+                if self._book.get(key) is not None:
+                    break
                 events += self._book.raise_(key, threshold_facts(rule, belated), Status.FIRING, clock)
+                self._note(track, key, belated)
                 events += self._recovered(rule, key, standing, clock)
         return events
+
+    def _note(self, track: RuleTrack, key: AlertKey, standing: Standing) -> None:
+        """What its alert tells of needs not be told again; it may not have opened, for want of room."""
+        episode = self._book.get(key)
+        if standing.known and standing.run and episode is not None and episode.status is Status.FIRING:
+            track.tell(standing)
 
     def _act(self, rule: ThresholdRule, key: AlertKey, standing: Standing, clock: int) -> list[Alert]:
         if standing.outdated:  # what it was compared with is gone: neither right nor wrong can be told

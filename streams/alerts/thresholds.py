@@ -68,6 +68,7 @@ class RuleTrack:
         self._starts: list[int] = []
         self._verdicts: dict[int, Verdict] = {}
         self._told: set[int] = set()  # windows of runs that have fired
+        self._waiting: set[int] = set()  # windows of runs that are to be told once no other alert is open
 
     def is_past(self, event_time: int) -> bool:
         """Whether nothing here can matter to a window at `event_time` or later."""
@@ -89,13 +90,19 @@ class RuleTrack:
         level = Level(math.fsum(history) / len(history), len(history)) if history else None
         self._put(figures.start, Verdict(value, figures.outcomes, breached, threshold, level))
         outdated = value is not None and not enough and figures.start == self._starts[-1]
-        standing = self._standing(breached is not None, outdated, len(self._starts))
-        if self._fires(standing):
-            self._told.update(standing.run)
-        return standing
+        belated = self._belated(figures.start)
+        if belated is not None:
+            self._waiting.add(figures.start)
+        return self._standing(breached is not None, outdated, len(self._starts))
 
-    def belated(self, start: int) -> Standing | None:
-        """The run that the window at `start` is in, where it is over, and was never told because it was not known."""
+    def belated(self) -> list[Standing]:
+        """Runs that are over, and were never told because they were not known or there was no room; oldest first."""
+        found = {start: self._belated(start) for start in sorted(self._waiting)}
+        self._waiting = {start for start, standing in found.items() if standing is not None}
+        return list({standing.run: standing for standing in found.values() if standing is not None}.values())
+
+    def _belated(self, start: int) -> Standing | None:
+        """The run that the window at `start` is in, where that is such a one."""
         verdict, place = self._verdicts.get(start), bisect_left(self._starts, start)
         if verdict is None or not verdict.breached:
             return None
@@ -104,14 +111,13 @@ class RuleTrack:
         if over is None:
             return None
         standing = self._standing(True, False, over)
-        return standing if self._fires(standing) and self._told.isdisjoint(standing.run) else None
+        held = standing.held >= self._rule.hold
+        return standing if held and self._told.isdisjoint(standing.run) else None
 
     def tell(self, standing: Standing) -> None:
-        """It has been told."""
+        """An alert tells of this run."""
         self._told.update(standing.run)
-
-    def _fires(self, standing: Standing) -> bool:
-        return bool(standing.run) and standing.held >= self._rule.hold
+        self._waiting.difference_update(standing.run)
 
     def _breaches(self, value: float | None, threshold: float | None) -> bool | None:
         if value is None or threshold is None:
@@ -127,6 +133,7 @@ class RuleTrack:
             gone = self._starts.pop(0)
             del self._verdicts[gone]
             self._told.discard(gone)
+            self._waiting.discard(gone)
 
     def _history(self, start: int) -> list[float]:
         """The values of the windows within `over` before `start`, breached ones left out."""
@@ -155,14 +162,19 @@ class RuleTrack:
 
     def snapshot(self) -> list[Any]:
         """The verdicts as plain values, oldest first."""
-        return [[start, *_verdict_tree(self._verdicts[start]), start in self._told] for start in self._starts]
+        return [
+            [start, *_verdict_tree(self._verdicts[start]), None if start in self._waiting else start in self._told]
+            for start in self._starts
+        ]
 
     def restore(self, tree: Sequence[Any]) -> None:
         """Take the verdicts of a snapshot; by the limit of now, where it is one that needs no history."""
         # an older version did not say: then no breach is told again
+        whole = tree
         told = [entry[0] for entry in tree if (entry[_LENGTH] if len(entry) > _LENGTH else entry[_BREACHED])]
         tree = shaped(list[_Entry], [entry[:_LENGTH] for entry in tree])
         self._told = set(shaped(list[Time], told))
+        self._waiting = {entry[0] for entry in whole if len(entry) > _LENGTH and entry[_LENGTH] is None}
         self._starts = [entry[0] for entry in tree]
         self._verdicts = {
             start: Verdict(value, outcomes, breached, threshold, None if count == 0 else Level(mean, count))
@@ -171,9 +183,10 @@ class RuleTrack:
         limit = self._rule.limit
         if limit.kind == "static":
             for start, each in self._verdicts.items():
-                self._verdicts[start] = replace(
-                    each, breached=self._breaches(each.value, limit.value), threshold=limit.value
-                )
+                breached = self._breaches(each.value, limit.value)
+                if breached and not each.breached:
+                    self._told.add(start)  # it was none when there was something to tell
+                self._verdicts[start] = replace(each, breached=breached, threshold=limit.value)
 
 
 _LENGTH, _BREACHED = 7, 3

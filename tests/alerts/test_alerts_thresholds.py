@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from alerts_world import DAY, HOUR, START, World, rule, window, world
+from alerts_world import DAY, HOUR, START, World, fired, rule, window, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -167,6 +167,35 @@ def test_an_alert_of_the_whole_model_expires_when_its_rule_becomes_one_of_segmen
     after = world(rules=(rule(segment="region"),))
     after.alerts.restore(before.alerts.snapshot())
     assert [each.resolution for each in after.tick()] == [Resolution.EXPIRED]
+
+
+def test_a_late_run_waits_while_another_alert_of_its_rule_is_open() -> None:
+    it = world(rules=(rule(hold=2 * HOUR),))
+    it.judge(window(8, 0.95), window(12, 0.95), window(13, 0.5), window(10, 0.5), window(11, 0.5))
+    assert statuses(it) == ["pending"]
+    after = world(rules=(rule(hold=2 * HOUR),))
+    after.alerts.restore(it.alerts.snapshot())
+    for each in (it, after):
+        assert [one.status.value for one in each.judge(window(14, 0.95))] == ["resolved", "firing", "resolved"]
+        assert each.judge(window(10, 0.5), window(15, 0.95)) == []
+
+
+def test_a_late_run_waits_for_room() -> None:
+    it = world(open_limit=1)
+    it.drift(fired())
+    it.judge(window(1, 0.95), window(0, 0.2))
+    assert "low_accuracy" not in {each.rule for each in it.events}
+    it.drift(fired(kind="recovered"))
+    it.tick(2 * HOUR)
+    assert [each.status.value for each in it.judge(window(2, 0.95))] == ["firing", "resolved"]
+
+
+def test_a_tighter_limit_alarms_about_no_window_of_before() -> None:
+    before = world(rules=(rule(hold=2 * HOUR),))
+    before.judge(*(window(hour, 0.93) for hour in range(6)), *(window(hour, 0.99) for hour in range(6, 9)))
+    after = world(rules=(rule(hold=2 * HOUR, limit=Limit("static", 0.95)),))
+    after.alerts.restore(before.alerts.snapshot())
+    assert after.judge(window(3, 0.93), window(9, 0.99)) == []
 
 
 def test_rules_judge_the_whole_model_unless_they_name_a_segment() -> None:

@@ -235,7 +235,7 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
         ),
         (
             "defaults: {windows: {tumbling: [1m]}, rules: [{metric: f1, below: {sigmas: 3, over: 30d}, window: 1m}]}",
-            "…/streamgauge.yaml, line 1: defaults.rules[0].below.over must hold at most ten thousand windows of 1m: "
+            "…/streamgauge.yaml, line 1: defaults.rules[0].below.over must hold at most twenty thousand windows of 1m: "
             "all are looked at when one is judged",
         ),
         (
