@@ -50,7 +50,7 @@ class BinnedParams:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reference", as_reference(self.reference, 30))
-        demand(10 <= self.window < 2**31, "window must be at least 10 values")
+        demand(10 <= self.window <= 1_000_000, "window must be 10 to 1,000,000 values")
         demand(isfinite(self.threshold) and self.threshold > 0, "threshold must be a number above 0")
         demand(isfinite(self.min_effect) and 0 <= self.min_effect < 1, "min_effect must be at least 0 and below 1")
         demand(self.cells in ("linear", "quantile", "categories"), "cells must be linear, quantile or categories")

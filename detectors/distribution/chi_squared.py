@@ -65,7 +65,7 @@ class ChiSquaredParams:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reference", counted(self.reference))
-        demand(10 <= self.window < 2**31, "window must be at least 10 values")
+        demand(10 <= self.window <= 1_000_000, "window must be 10 to 1,000,000 values")
         demand(isfinite(self.threshold) and self.threshold > 0, "threshold must be a number above 0")
         demand(isfinite(self.min_effect) and 0 <= self.min_effect < 1, "min_effect must be at least 0 and below 1")
         demand(isfinite(self.surprise) and self.surprise > 0, "surprise must be a number above 0")

@@ -42,7 +42,7 @@ class WassersteinParams:
     def __post_init__(self) -> None:
         reference = as_reference(self.reference, 30)
         object.__setattr__(self, "reference", reference)
-        demand(self.window >= 10, "window must be at least 10 values")
+        demand(10 <= self.window <= 1_000_000, "window must be 10 to 1,000,000 values")
         demand(len(reference) * self.window < 2**62, "reference × window must be under 2^62 values")
         demand(isfinite(self.threshold) and self.threshold > 0, "threshold must be a number above 0")
         demand(self.unit in ("deviation", "value"), "unit must be deviation or value")

@@ -26,11 +26,11 @@ class WindowedKSParams:
     before: int | None = None
 
     def __post_init__(self) -> None:
-        demand(self.window >= 10, "window must be at least 10 values")
+        demand(10 <= self.window <= 1_000_000, "window must be 10 to 1,000,000 values")
         if self.reference is not None:
             object.__setattr__(self, "reference", as_reference(self.reference, 30))
             demand(self.before is None, "before is for two sliding windows; a reference takes its place")
-        demand(self.before is None or self.before >= 10, "before must be at least 10 values")
+        demand(self.before is None or 10 <= self.before <= 1_000_000, "before must be 10 to 1,000,000 values")
         demand(self.size * self.window < 2**30, "reference (or before) × window must be under 2^30 values")
         demand(isfinite(self.threshold) and 0 < self.threshold <= 1, "threshold must lie above 0 and be at most 1")
 

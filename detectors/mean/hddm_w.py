@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log, sqrt
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from detectors.detector import (
     ALARMED,
@@ -21,6 +23,7 @@ from detectors.detector import (
     State,
     demand,
 )
+from detectors.snapshot import SnapshotError
 
 _COUNT, _RISEN, _FALLEN = 4, 5, 6  # places in counts: values in all, and since the cut points
 _ALL, _LOW, _SINCE_LOW, _HIGH, _SINCE_HIGH = range(5)  # rows of samples: all values; up to and since a cut point
@@ -120,6 +123,12 @@ class HddmW(Detector):
 
     def state(self) -> State:
         return {"counts": self.counts, "samples": self._samples}
+
+    def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        super().load(state)
+        weights = self._samples[:-1, _WEIGHT]
+        if not (weights.min() >= 0 and weights.max() <= 1):
+            raise SnapshotError("the state of hddm_w is not one that can be: weights out of bounds")
 
 
 @numba.njit(cache=True)
