@@ -170,12 +170,11 @@ class RuleTrack:
     def restore(self, tree: Sequence[Any]) -> None:
         """Take the verdicts of a snapshot; by the limit of now, where it is one that needs no history."""
         # an older version did not say: then no breach is told again
-        whole = tree
-        told = [entry[0] for entry in tree if (entry[_LENGTH] if len(entry) > _LENGTH else entry[_BREACHED])]
+        told = [entry[_LENGTH] if len(entry) > _LENGTH else bool(entry[_BREACHED]) for entry in tree]
         tree = shaped(list[_Entry], [entry[:_LENGTH] for entry in tree])
-        self._told = set(shaped(list[Time], told))
-        self._waiting = {entry[0] for entry in whole if len(entry) > _LENGTH and entry[_LENGTH] is None}
         self._starts = [entry[0] for entry in tree]
+        self._told = {start for start, said in zip(self._starts, told, strict=True) if said}
+        self._waiting = {start for start, said in zip(self._starts, told, strict=True) if said is None}
         self._verdicts = {
             start: Verdict(value, outcomes, breached, threshold, None if count == 0 else Level(mean, count))
             for start, value, outcomes, breached, threshold, mean, count in tree

@@ -25,10 +25,10 @@ ERROR: dict[str, Any] = {"on": "error", "use": "page_hinkley", "severity": "crit
 SCORE: dict[str, Any] = {"on": "score", "use": "windowed_ks"}
 
 
-def watching(*detectors: dict[str, Any]) -> GaugeSettings:
+def watching(*detectors: dict[str, Any], task: str = "binary") -> GaugeSettings:
     """A warm-up of a thousand values, windows of an hour."""
     defaults = {
-        "task": "binary",
+        "task": task,
         "positive_label": 1,
         "windows": {"tumbling": ["1h"], "rolling": [], "cumulative": False},
         "reference": {"warm_up": 1000},
@@ -78,27 +78,14 @@ def test_an_alert_whose_detector_is_gone_or_starts_anew_ends(then: tuple[dict[st
 def test_an_error_alert_ends_when_the_task_becomes_another_and_the_next_change_is_told() -> None:
     traffic = Traffic(3, shift_after=6000)
 
-    def settings(kind: str) -> GaugeSettings:
-        return GaugeSettings.from_config(
-            Config.model_validate(
-                {
-                    "defaults": {
-                        "task": kind, "positive_label": 1, "reference": {"warm_up": 1000}, "detectors": [ERROR],
-                        "windows": {"tumbling": ["1h"], "rolling": [], "cumulative": False},
-                        "budget": {"false_alarms": 1, "per": "1d"},
-                    }
-                }
-            )
-        )  # fmt: skip
-
     def fed(task: GaugeTask, rounds: int) -> set[tuple[str, str, str | None]]:
         outputs = task.apply(batch(list(traffic.messages(rounds, 60)), 0)).outputs
         alerts = [json.loads(each.value or b"") for each in outputs if each.topic == "alerts"]
         return {(each["model"], each["status"], each["resolution"]) for each in alerts}
 
-    first = GaugeTask(settings("binary"), 0)
+    first = GaugeTask(watching(ERROR), 0)
     assert fed(first, 150) == {("fraud", "firing", None), ("churn", "firing", None)}
-    second = restored(first, settings("regression"))
+    second = restored(first, watching(ERROR, task="regression"))
     traffic.shift_after = None
     assert fed(second, 100) == {("fraud", "resolved", "expired"), ("churn", "resolved", "expired")}
     traffic.shift_after = traffic.made
@@ -109,20 +96,7 @@ def test_an_error_alert_ends_when_the_task_becomes_another_and_the_next_change_i
 @pytest.mark.parametrize("every", [500, 6000])
 def test_a_change_among_outcomes_that_waited_for_the_task_is_told_before_its_recovery(kind: str, every: int) -> None:
     draw = np.random.default_rng(1)
-    task = GaugeTask(
-        GaugeSettings.from_config(
-            Config.model_validate(
-                {
-                    "defaults": {
-                        "task": kind, "positive_label": 1, "reference": {"warm_up": 1000}, "detectors": [ERROR],
-                        "windows": {"tumbling": ["1h"], "rolling": [], "cumulative": False},
-                        "budget": {"false_alarms": 1, "per": "1d"},
-                    }
-                }
-            )
-        ),
-        0,
-    )  # fmt: skip
+    task = GaugeTask(watching(ERROR, task=kind), 0)
     alerts: list[str] = []
 
     def feed(rows: Rows) -> None:

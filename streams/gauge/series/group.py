@@ -44,6 +44,12 @@ class Feed:
                     yield (key, value), codes == place
 
 
+_COLUMNS = {
+    **{"wrong": "<f8", "residual": "<f8", "labelled": "|u1"},
+    **{"rows": "<i8", "timestamps": "<i8", "offsets": "<i8", "partitions": "<i8"},
+}
+
+
 def _feed_of(tree: dict[str, Any]) -> Feed:
     """What was waiting, whose columns are of one length."""
     n = len(array(tree["rows"], "<i8", None))
@@ -53,8 +59,6 @@ def _feed_of(tree: dict[str, Any]) -> Feed:
     return Feed(**columns, segments=segments)
 
 
-_COLUMNS = {"wrong": "<f8", "residual": "<f8", "rows": "<i8", "timestamps": "<i8", "offsets": "<i8", "labelled": "|u1"}
-_COLUMNS |= {"partitions": "<i8"}
 LONGEST = 1_000
 """Characters of a feature's name or a segment's value that is watched: events tell them."""
 

@@ -142,8 +142,7 @@ class ModelSeries:
     def tick(self, clock: int, watermark: int | None, work: int = UNBOUNDED) -> list[Finding | MonitorChange]:
         """What became of the detectors since the last tick. Recoveries are not here: they are decided at rows, by event
         time. Detectors that wait to be armed by long references are, until it has been `work` or a little more."""
-        told: list[Finding | MonitorChange] = [*self._late]
-        self._late = []
+        told: list[Finding | MonitorChange] = [*self.late()]
         self.worked = 0
         for group in self._groups.values():
             for series in group.series():
