@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -218,6 +219,23 @@ def test_control_records_are_read_by_their_key() -> None:
 
 def test_a_control_record_without_a_value_is_deleted() -> None:
     assert parse_control("silence/42", None).body is None
+
+
+@pytest.mark.parametrize(("size", "refused"), [(1000, False), (1001, True)])
+def test_what_alerts_tell_of_a_control_record_is_bounded_and_may_always_be_taken_back(size: int, refused: bool) -> None:
+    long = "x" * size
+    silence = {"matchers": {"model": "fraud"}, "starts_at": 1, "ends_at": 2}
+    for key, body in (
+        (f"silence/{long}", silence),
+        ("silence/1", {**silence, "by": long}),
+        ("silence/1", {**silence, "matchers": {"model": long}}),
+        ("silence/1", {**silence, "matchers": {f"segment.{i}": "a" for i in range(size // 10 + refused)}}),
+        ("ack/1", {"by": long}),
+    ):
+        with pytest.raises(InputError) if refused else nullcontext() as problem:
+            parse_control(key, json.dumps(body).encode())
+        assert problem is None or problem.value.code == "out_of_range"
+    assert parse_control(f"silence/{long}", None).body is None
 
 
 @pytest.mark.parametrize(
