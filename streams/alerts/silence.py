@@ -5,16 +5,19 @@ The rule, for predictions and for labels (outcomes) of a model as a whole:
   theirs. A spell is the counted time since something last came.
 - It is armed once `history` (7 days: nights and a weekend) of counted time and `fewest` arrivals have been seen since
   the first arrival.
-- It is silent when the spell is longer than `floor` and twice the longest spell of the last 28 counted days. A spell
-  that raised an alert counts half: the same pause does not alarm twice, a longer one does.
+- It is silent when the spell is longer than `floor` and twice the longest spell of the last 28 counted days that raised
+  no alert. Of those that did, one is an outage, and makes nobody deaf to the next; two on different days are a habit:
+  what both have lasted does not alarm a third time, a longer one does.
 So a stream that comes in daily batches alarms after two days, and one that never pauses after `floor`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from dataclasses import dataclass, field
+from typing import Annotated, Any, NotRequired, TypedDict
+
+import msgspec
 
 from streams.alerts.alert import Alert, AlertKey, Resolution, Status
 from streams.alerts.book import AlertBook
@@ -32,7 +35,8 @@ class _Heard(TypedDict):
     arrived: Count
     listened: Count
     spell: Count
-    longest: list[Count] | None
+    longest: Annotated[list[Count], msgspec.Meta(min_length=1)] | None
+    alarmed: NotRequired[list[Count]]
     silent: bool
 
 
@@ -55,13 +59,15 @@ class Quiet:
     arrived: int = 0
     listened: int = 0
     spell: int = 0
-    longest: list[int] | None = None  # of each of the last days, the newest last
+    longest: list[int] | None = None  # of each of the last days, the newest last; of spells without an alert
+    alarmed: list[int] = field(default_factory=list)  # the same of spells with one
     silent: bool = False
 
     @property
     def limit(self) -> int:
         """The spell that would be silence."""
-        return max(self.floor, 2 * max(self.longest or [0]))
+        habit = sorted(self.alarmed)[-2:-1] or [0]
+        return max(self.floor, 2 * max(self.longest or [0]), *habit)
 
     def tick(self, advance: int, arrived: int) -> bool | None:
         """`advance` more counted time, in which `arrived` came. True: silent from now; False: no longer; else None."""
@@ -77,18 +83,20 @@ class Quiet:
             self.silent = True
             return True
         assert self.longest is not None
-        self.longest[-1] = max(self.longest[-1], self.spell // 2 if self.silent else self.spell)
+        today = self.alarmed if self.silent else self.longest
+        today[-1] = max(today[-1], self.spell)
         was_silent, self.silent, self.spell = self.silent, False, 0
         return False if was_silent else None
 
     def _listen(self, advance: int) -> None:
         """Count time on; a new day begins with its own longest spell."""
         if self.longest is None:
-            self.longest = [0]
+            self.longest, self.alarmed = [0], [0]
         days = (self.listened + advance) // DAY - self.listened // DAY
         self.listened += advance
         if days:
-            self.longest = [*self.longest, *[0] * min(days, _DAYS)][-_DAYS:]
+            new = [0] * min(days, _DAYS)
+            self.longest, self.alarmed = [*self.longest, *new][-_DAYS:], [*self.alarmed, *new][-_DAYS:]
 
     def snapshot(self) -> dict[str, Any]:
         """The state as plain values."""
@@ -97,6 +105,7 @@ class Quiet:
             "listened": self.listened,
             "spell": self.spell,
             "longest": None if self.longest is None else list(self.longest),
+            "alarmed": list(self.alarmed),
             "silent": self.silent,
         }
 
@@ -107,6 +116,8 @@ class Quiet:
         self.listened = tree["listened"]
         self.spell = tree["spell"]
         self.longest = None if tree["longest"] is None else list(tree["longest"])
+        days = len(self.longest or [])
+        self.alarmed = [*[0] * days, *tree.get("alarmed", ())][-days:] if days else []
         self.silent = tree["silent"]
 
 

@@ -21,18 +21,29 @@ _SHARES = (
     "expected_calibration_error",
 )
 
+_MOST_DIGITS = 15  # more than anyone wants to read, and nearly all that a double has
 
-def share(value: float) -> str:
-    """A proportion in per cent: 0.1 is `10.0 %`, 0.0004 is `0.04 %`."""
+
+def share(value: float, more: int = 0) -> str:
+    """A proportion in per cent: 0.1 is `10.0 %`, 0.0004 is `0.04 %`; `more` digits than that."""
     percent = 100 * value
-    return f"{percent:.1f} %" if abs(percent) >= 1 or percent == 0 else f"{percent:.2g} %"
+    return f"{percent:.{1 + more}f} %" if abs(percent) >= 1 or percent == 0 else f"{percent:.{2 + more}g} %"
 
 
-def number(value: float) -> str:
-    """Four significant digits, no exponent where a person would write none: 88.1, 12,346, 0.003."""
+def number(value: float, more: int = 0) -> str:
+    """Four significant digits, no exponent where a person would write none: 88.1, 12,346, 0.003; `more` than that."""
     if 1e4 <= abs(value) < 1e15:
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
+        return f"{value:,.{more}f}"
+    return f"{value:.{4 + more}g}"
+
+
+def apart(value: float, limit: float, write: Callable[[float, int], str]) -> tuple[str, str]:
+    """Both as `write` has them, with as many digits as tell them apart: 89.99 % is below 90.00 %, 90.0 % is not."""
+    for more in range(_MOST_DIGITS):
+        told = write(value, more), write(limit, more)
+        if value == limit or told[0] != told[1]:
+            break
+    return told
 
 
 def duration(milliseconds: int) -> str:
@@ -173,8 +184,9 @@ def threshold_facts(rule: ThresholdRule, standing: Standing) -> Facts:
     assert verdict is not None and verdict.value is not None and verdict.threshold is not None
     write = share if _is_share(rule.metric) else number
     noun, size = rule.metric.replace("_", " "), duration(rule.window)
-    limit = f"{rule.side} {write(verdict.threshold)}{_origin_of_limit(rule, verdict.history)}"
-    text = f"{noun} was {write(verdict.value)} over {size}, {limit}"
+    value, threshold = apart(verdict.value, verdict.threshold, write)
+    limit = f"{rule.side} {threshold}{_origin_of_limit(rule, verdict.history)}"
+    text = f"{noun} was {value} over {size}, {limit}"
     if standing.held > rule.window:
         text += f", for {duration(standing.held)} since {minute(standing.since)}"
     return Facts(
@@ -183,7 +195,7 @@ def threshold_facts(rule: ThresholdRule, standing: Standing) -> Facts:
         severity=rule.severity,
         noun=noun,
         text=text,
-        close=f": {write(verdict.value)} over {size}, no longer {limit}",
+        close=f": {value} over {size}, no longer {limit}",
         statistic=verdict.value,
         threshold=verdict.threshold,
         before=verdict.history,

@@ -65,7 +65,7 @@ class EventTime:
         if position is not None:
             clock.position, clock.idle, clock.at_end_since = position, False, None
         if clock.source in moment.at_end:
-            if clock.at_end_since is None:
+            if clock.at_end_since is None or moment.clock < clock.at_end_since:  # the wall clock was set back
                 clock.at_end_since = moment.clock
             clock.idle = clock.idle or moment.clock - clock.at_end_since >= self._idle_after
         elif not clock.idle:

@@ -171,7 +171,7 @@ class JoinStageTask:
         """The next offset to read of every partition."""
         return self._positions
 
-    def due(self, clock: int) -> bool:
+    def due(self, clock: int, ends: Mapping[TopicPartition, int]) -> bool:
         """About once a second, so that ticks come also when nothing else does."""
         return self._birth is not None or clock - self._turned >= TICK_EVERY or clock < self._turned
 
@@ -197,7 +197,7 @@ class JoinStageTask:
         counters = {name: amount for name, amount in step.counters.items() if name not in read}
         return Turn(outputs, journal, offsets, Figures(step.watermark, step.held, counters), closing=step.ticks)
 
-    def last_turn(self, clock: int) -> Turn | None:
+    def last_turn(self, clock: int, ends: Mapping[TopicPartition, int]) -> Turn | None:
         """Nothing: every commit leaves the journal complete."""
         return None
 

@@ -83,13 +83,21 @@ def newest_envelope(place: TopicPartition, library: Library) -> Envelope | None:
     return None
 
 
+MOST_LANDED = 8_192
+"""Commits whose places a ledger remembers: of five a second in a horizon of a week there are three million."""
+
+
 class Ledger:
-    """Where the envelopes of each commit landed: what a floor means as an offset."""
+    """Where the envelopes of commits landed: what a floor means as an offset. Where there are very many commits, every
+    second one is forgotten: an offset may then be a little low, never too high."""
 
     def __init__(self, place: TopicPartition) -> None:
         self.place = place
         self._landed: deque[tuple[int, int]] = deque()  # (commit, its first offset), rising
         self._cut = 0
+
+    def __len__(self) -> int:
+        return len(self._landed)
 
     def landed(self, commit: int, offset: int) -> None:
         """An envelope of `commit` is at `offset`. Commits come in order; only the first offset of each counts."""
@@ -98,10 +106,13 @@ class Ledger:
             # and a lower bound of it is what trimming needs, so the first one may stand.
             return
         self._landed.append((commit, offset))
+        if len(self._landed) > MOST_LANDED:
+            *older, newest = self._landed
+            self._landed = deque([*older[::2], newest])
 
     def trim(self, floor: int) -> tuple[TopicPartition, int] | None:
         """The offset below which nothing is needed, where it has moved. The newest envelope always stays."""
-        while len(self._landed) > 1 and self._landed[0][0] < floor:
+        while len(self._landed) > 1 and self._landed[1][0] <= floor:
             self._landed.popleft()
         if not self._landed or self._landed[0][1] <= self._cut:
             return None

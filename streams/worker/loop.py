@@ -296,9 +296,10 @@ class Worker:
         turns: dict[int, Turn] = {}
         for number, held in self._running.items():
             mine = by_task.get(number, [])
-            if mine or held.task.due(clock):
+            ends = self._ends(held, mine)
+            if mine or held.task.due(clock, ends):
                 moment = Moment(clock, at_end.intersection(held.task.partitions), int(1000 * self._stalled))
-                turns[number] = held.task.turn(mine, self._ends(held, mine), moment)
+                turns[number] = held.task.turn(mine, ends, moment)
         applied = self._clock.steady()
         if turns:
             self._commit(turns, batches)
@@ -348,17 +349,17 @@ class Worker:
         return took if took >= _STALL else 0.0
 
     def last_turn(self) -> None:
-        """What tasks write before they go, in one more transaction."""
+        """What tasks write before they go, each in one more transaction: together they may be too much for one."""
         if self._group is None or self._notes.changed:
             return
         clock = self._clock.now()
-        offered = {number: held.task.last_turn(clock) for number, held in self._running.items()}
-        turns = {number: turn for number, turn in offered.items() if turn is not None}
-        if turns:
-            try:
-                self._commit(turns, [])
-            except MembershipLost as problem:  # nothing of it is visible: the successor restores without it
-                _log.warning("membership_lost", stage=self.stage.name, problem=str(problem), code=problem.code)
+        try:
+            for number, held in self._running.items():
+                turn = held.task.last_turn(clock, self._ends(held, ()))
+                if turn is not None:
+                    self._commit({number: turn}, [])
+        except MembershipLost as problem:  # nothing of it is visible: the successor restores without it
+            _log.warning("membership_lost", stage=self.stage.name, problem=str(problem), code=problem.code)
 
     # between turns ----------------------------------------------------------------------------------------------
 

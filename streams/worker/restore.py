@@ -80,8 +80,16 @@ def first_offset(partition: TopicPartition, start: str, library: Library) -> int
 
 
 def require_readable(partition: TopicPartition, offset: int, library: Library) -> None:
-    """Raise StateLost where the next record to read has been deleted: going on would skip records unsaid."""
-    low, _ = bounds(partition, library)
+    """Raise StateLost where the next record to read has been deleted, or where the log ends before it: going on would
+    skip records unsaid."""
+    low, end = bounds(partition, library)
+    if offset > end:
+        raise StateLost(
+            f"{partition.topic}/{partition.partition} ends at offset {end}, but was read up to {offset}: it has been "
+            "cut (an unclean leader election) or made anew, and what comes up to there would be skipped; restore the "
+            f"topic, reset the group's offset of this partition to {end} (kafka-consumer-groups --reset-offsets), or "
+            "start anew under another kafka.application_id"
+        )
     if offset < low:
         raise StateLost(
             f"{partition.topic}/{partition.partition} begins at offset {low}, but was read only up to {offset}: "

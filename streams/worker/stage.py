@@ -63,8 +63,9 @@ class StageTask(Protocol):
         """The next offset to read of every partition."""
         ...
 
-    def due(self, clock: int) -> bool:
-        """Whether a turn is due although nothing was read. `clock` is the wall clock in epoch milliseconds."""
+    def due(self, clock: int, ends: Mapping[TopicPartition, int]) -> bool:
+        """Whether a turn is due although nothing was read. `clock` is the wall clock in epoch milliseconds; `ends` says
+        up to which offset there is nothing to be read, where that is beyond what is known."""
         ...
 
     def turn(self, batches: Sequence[RecordBatch], ends: Mapping[TopicPartition, int], moment: Moment) -> Turn:
@@ -72,7 +73,7 @@ class StageTask(Protocol):
         leaves the task unusable."""
         ...
 
-    def last_turn(self, clock: int) -> Turn | None:
+    def last_turn(self, clock: int, ends: Mapping[TopicPartition, int]) -> Turn | None:
         """What a task that is let go of in order writes before it goes, if anything."""
         ...
 

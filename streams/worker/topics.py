@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import structlog
+
 from schemas import Config, format_duration
 from streams.log import Admin, TopicInfo
 from streams.worker.errors import KafkaRefuses, Misfit
 
+_log = structlog.get_logger("streamgauge.topics")
 TIMEOUT = 30.0
 _WEEK = str(7 * 86_400_000)
 
@@ -173,8 +176,12 @@ def _own_problems(config: Config, layout: Layout) -> list[Problem]:
             problem = _count_problem(config, each, info)
             if problem is not None:
                 found.append(problem)
-        found += _own_policy_problems(each, info)
+        found += _own_policy_problems(each, info, holds_state=each.name in _state_topics(config))
     return found
+
+
+def _state_topics(config: Config) -> tuple[str, ...]:
+    return config.journal_topic, config.snapshots_topic, config.outcomes_topic
 
 
 def _count_problem(config: Config, each: Wanted, info: TopicInfo) -> Problem | None:
@@ -200,28 +207,29 @@ def _count_problem(config: Config, each: Wanted, info: TopicInfo) -> Problem | N
     return None  # metrics, alerts and dead letters may have as many as their readers like
 
 
-def _own_policy_problems(each: Wanted, info: TopicInfo) -> list[Problem]:
+def _own_policy_problems(each: Wanted, info: TopicInfo, *, holds_state: bool) -> list[Problem]:
+    """Of a topic that state is restored from, what would delete some of it keeps `run` from starting."""
     policy = info.config.get("cleanup.policy")
     want = each.config["cleanup.policy"]
-    wrong = policy is not None and set(policy.split(",")) != set(want.split(","))
-    endless = each.config.get("retention.ms") == "-1" and "journal" in each.name
     found = []
-    if wrong:
+    if policy is not None and set(policy.split(",")) != set(want.split(",")):
+        why = ", else state is deleted that the next start needs" if holds_state else ""
         found.append(
             Problem(
-                f"{each.name} has cleanup.policy={policy} and needs {want}: kafka-configs --alter --topic {each.name} "
-                f"--add-config cleanup.policy=[{want}]",
-                fatal=False,
+                f"{each.name} has cleanup.policy={policy} and needs {want}{why}: kafka-configs --alter --topic "
+                f"{each.name} --add-config cleanup.policy=[{want}]",
+                fatal=holds_state,
             )
         )
-    if endless and info.config.get("retention.ms", "-1") != "-1":
-        found.append(
-            Problem(
-                f"{each.name} has retention.ms={info.config['retention.ms']}, so held predictions would be lost: "
-                f"kafka-configs --alter --topic {each.name} --add-config retention.ms=-1",
-                fatal=True,
+    for name in ("retention.ms", "retention.bytes") if "retention.bytes" in each.config else ():
+        if info.config.get(name, "-1") != "-1":
+            found.append(
+                Problem(
+                    f"{each.name} has {name}={info.config[name]}, so held predictions would be lost: "
+                    f"kafka-configs --alter --topic {each.name} --add-config {name}=-1",
+                    fatal=True,
+                )
             )
-        )
     return found
 
 
@@ -231,6 +239,7 @@ def prepare(config: Config, admin: Admin) -> Layout:
     for problem in problems(config, layout):
         if problem.fatal:
             raise problem.error()
+        _log.warning("topic_problem", problem=problem.text)
     if create_missing(config, layout, admin):
         return describe(config, admin)
     return layout

@@ -19,6 +19,7 @@ from streams.alerts import (
     ThresholdRule,
     WindowFigures,
 )
+from streams.state import pack, unpack
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -108,6 +109,12 @@ class World:
 
     def control(self, key: str, value: bytes | None) -> list[Alert]:
         return self.take(self.alerts.control(key, value, self.clock))
+
+    def restart(self) -> None:
+        """Go on from a snapshot."""
+        packed = pack(b"TEST", 1, self.alerts.snapshot())
+        self.alerts = ModelAlerts("fraud", self.settings)
+        self.alerts.restore(unpack(b"TEST", 1, packed))
 
     def tick(self, advance: int = 1_000, caught_up: bool = True) -> list[Alert]:
         """Time passes, event time with it."""

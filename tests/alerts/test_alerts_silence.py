@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from alerts_world import DAY, HOUR, MINUTE, START, World, condition, world
 
 from streams.alerts import Alert, AlertSettings, Resolution, Status
@@ -64,15 +65,49 @@ def test_a_stream_that_pauses_every_night_is_missed_after_two_nights_only() -> N
     assert len(quiet(it, 10 * MINUTE)) == 1
 
 
-def test_the_same_pause_does_not_alarm_twice() -> None:
+def test_one_outage_makes_nobody_deaf_to_the_next() -> None:
     it = world()
     stream(it, 7 * DAY)
     first, repeated = quiet(it, 6 * HOUR)
     assert first.episode_id == repeated.episode_id
     stream(it, DAY)
     assert (
-        quiet(it, 13 * HOUR)[0].summary == "fraud: no predictions for 6 h 1 min, where at most 6 h was to be expected"
+        quiet(it, 10 * MINUTE)[0].summary == "fraud: no predictions for 6 min, where at most 5 min was to be expected"
     )
+
+
+@pytest.mark.parametrize("hours", [6, 7])
+def test_a_pause_that_has_alarmed_on_two_days_does_not_alarm_a_third_time_but_a_longer_one_does(hours: int) -> None:
+    it = world()
+    stream(it, 7 * DAY)
+    for before in (6, 9):
+        assert quiet(it, before * HOUR)
+        stream(it, DAY)
+    told = [alert.summary for alert in quiet(it, hours * HOUR)][:1]
+    assert told == ["fraud: no predictions for 6 h 1 min, where at most 6 h was to be expected"][: hours - 6]
+
+
+def test_pauses_that_have_alarmed_are_forgotten_after_four_weeks() -> None:
+    it = world()
+    stream(it, 7 * DAY)
+    for _ in range(2):
+        quiet(it, 6 * HOUR)
+        stream(it, DAY)
+    stream(it, 28 * DAY)
+    assert len(quiet(it, 10 * MINUTE)) == 1
+
+
+def test_pauses_of_before_a_restart_count_after_it() -> None:
+    it = world()
+    stream(it, 7 * DAY)
+    quiet(it, 6 * HOUR)
+    stream(it, DAY)
+    it.restart()
+    quiet(it, 9 * HOUR)
+    stream(it, DAY)
+    it.restart()
+    assert quiet(it, 6 * HOUR) == []
+    assert len(quiet(it, 5 * MINUTE)) == 1
 
 
 def test_downtime_of_ours_is_not_silence() -> None:

@@ -40,6 +40,25 @@ def test_the_limit_itself_is_no_breach() -> None:
     assert len(above.judge(window(0, None, metrics={"log_loss": 0.51}))) == 1
 
 
+@pytest.mark.parametrize(
+    ("value", "limit", "said"),
+    [
+        (0.8996, 0.9, "accuracy was 89.96 % over 1 h, below 90.00 %"),
+        (0.89999999, 0.9, "accuracy was 89.999999 % over 1 h, below 90.000000 %"),
+        (0.00041, 0.000411, "accuracy was 0.041 % over 1 h, below 0.0411 %"),
+    ],
+)
+def test_a_value_next_to_its_limit_is_told_apart_from_it(value: float, limit: float, said: str) -> None:
+    (alert,) = world(rules=(rule(limit=Limit("static", limit)),)).judge(window(0, value))
+    assert alert.summary == f"fraud: {said}"
+
+
+def test_large_values_next_to_a_limit_are_told_apart_too() -> None:
+    it = world(rules=(rule(metric="mse", side="above", limit=Limit("static", 12_345.0)),))
+    (alert,) = it.judge(window(0, None, metrics={"mse": 12_345.25}))
+    assert alert.summary == "fraud: mse was 12,345.2 over 1 h, above 12,345.0"
+
+
 def test_open_and_immature_windows_are_not_judged_and_final_ones_always() -> None:
     it = world()
     assert it.judge(window(0, 0.5, state="open")) == []

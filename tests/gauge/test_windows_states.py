@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from windows_world import START, Row, rows_of
 
 from streams.gauge.windows import ModelWindows, WindowSettings, WindowView
+from streams.gauge.windows.names import OTHER, Admitted
 from streams.outcomes import Kind
 
 HOUR = 3_600_000
@@ -190,3 +192,12 @@ def test_two_scores_in_one_map_serve_the_positive_class() -> None:
     assert view.value("brier_score") == 0.5625
     assert view.service["score_mean"] == 0.75 and view.service["positive_rate"] == 1.0
     assert view.coverage_by_prediction == {"spam": 1.0, "ham": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"), [("n" * 500, True), ("n" * 501, False), ("é" * 251, False), ("\0" * 84, False)]
+)
+def test_a_name_is_as_long_as_it_is_in_an_event(name: str, fits: bool) -> None:
+    admitted = Admitted(5)
+    assert admitted.has_room(name) is fits
+    assert admitted.names[admitted.code(name)] == (name if fits else OTHER)

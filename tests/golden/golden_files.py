@@ -17,6 +17,7 @@ from schemas import Config
 from streams.log import Committed, MemoryLog
 from streams.log.memory.partition import Entry
 from streams.records import TopicPartition
+from streams.worker import wanted
 
 FOLDER = Path(__file__).parent
 KINDS = ("journal", "snapshots", "outcomes", "history")
@@ -103,8 +104,9 @@ def log_of(golden: Golden) -> MemoryLog:
         config.snapshots_topic: golden.snapshots,
         config.outcomes_topic: golden.outcomes,
     }
+    configs = {each.name: each.config for each in wanted(config, 1)}
     for topic, partitions in {**history.topics, **states}.items():
-        log.create_topic(topic, len(partitions))
+        log.create_topic(topic, len(partitions), configs.get(topic))
         for partition, records in zip(log._topics[topic], partitions, strict=True):
             partition.entries += [
                 Entry(offset, each.timestamp, each.key, each.value, tuple(each.headers), 0, each.marker)

@@ -13,7 +13,7 @@ from streams.records import OutputRecord, RecordBatch, TopicPartition
 from tests.integration.checkers import Published
 from tests.kafka_client import Kafka
 
-Said = tuple[bytes | None, bytes | None, str]
+Said = tuple[bytes | None, bytes | None, tuple[tuple[str, str], ...]]
 Message = tuple[int, int, bytes]
 """Offset, timestamp, value."""
 
@@ -41,9 +41,9 @@ def pass_again(outcomes: Mapping[TopicPartition, Sequence[Message]], config: Con
 
 
 def said(records: list[OutputRecord], topic: str) -> Counter[Said]:
-    """Key, value and id of what goes to a topic."""
+    """Key, value and headers of what goes to a topic."""
     return Counter(
-        (record.key, record.value, dict(record.headers)["ce_id"].decode())
+        (record.key, record.value, tuple((name, value.decode()) for name, value in record.headers))
         for record in records
         if record.topic == topic
     )
@@ -51,4 +51,4 @@ def said(records: list[OutputRecord], topic: str) -> Counter[Said]:
 
 def was_said(records: list[Published]) -> Counter[Said]:
     """The same of what was published on it."""
-    return Counter((record.key, record.value, record.headers["ce_id"]) for record in records)
+    return Counter((record.key, record.value, tuple(record.headers.items())) for record in records)

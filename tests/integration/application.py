@@ -9,6 +9,7 @@ from tests.integration.traffic import GRACE, HORIZON, HOUR, MINUTE, TASKS
 
 PARTITIONS = 4
 SIZES = (20 * MINUTE, HOUR)
+ROLLING = 100
 RULE = {"name": "accuracy-too-low", "metric": "accuracy", "below": 0.6, "window": f"{SIZES[0]}ms", "min_count": 30}
 INPUTS = ("predictions", "labels")
 OUTPUTS = ("metrics", "alerts", "dead-letters")
@@ -43,7 +44,7 @@ def settings(bootstrap: str, topics: Topics) -> dict[str, Any]:
         "topics": {name: topics[name.replace("_", "-")] for name in names},
         "defaults": {
             "join": {"horizon": f"{HORIZON}ms", "grace": f"{GRACE}ms", "disorder": "1m", "idle_after": "30s"},
-            "windows": {"tumbling": [f"{size}ms" for size in SIZES], "rolling": [100], "emit_every": "500ms"},
+            "windows": {"tumbling": [f"{size}ms" for size in SIZES], "rolling": [ROLLING], "emit_every": "500ms"},
             "reference": {"warm_up": 200},
             "rules": [RULE],
         },

@@ -52,6 +52,19 @@ def metric_events(records: Iterable[Published]) -> list[dict[str, Any]]:
     return [record.event() for record in records if record.headers.get("ce_type") == METRIC]
 
 
+def nothing_after_final(metrics: Iterable[dict[str, Any]]) -> int:
+    """No event of a tumbling window follows the one that says it is final. Returns how many windows are."""
+    final: set[Window] = set()
+    for event in metrics:
+        window = window_of(event)
+        if window is None or window.start is None:
+            continue
+        assert window not in final, f"{window}: revision {event['revision']} after it was final"
+        if event["state"] == "final":
+            final.add(window)
+    return len(final)
+
+
 def window_of(event: Mapping[str, Any]) -> Window | None:
     """The window an event is about; None for a rolling one, which has no batch oracle over the inputs."""
     window = event["window"]

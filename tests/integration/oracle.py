@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -86,9 +87,10 @@ class Expected:
     unmet_labels: dict[str, int]
 
 
-def expect(log: Sequence[Logged], sizes: Sequence[int], *, valued: int | None = None) -> Expected:
+def expect(log: Sequence[Logged], sizes: Sequence[int], *, valued: int | None = None, turn: int = 0) -> Expected:
     """The oracle: tumbling windows of `sizes` (ms) and the cumulative one, once everything is final. `valued`: metrics
-    of so many windows alone, those with the most outcomes (counts are of all)."""
+    of so many windows alone (counts are of all): the one with the most outcomes of each task, size and of whole models
+    or of segments in turn, from the `turn`-th of these on."""
     dead: dict[tuple[str, int, int], str] = {}
     predictions: dict[str, list[tuple[Logged, Prediction]]] = defaultdict(list)
     labels: dict[str, list[tuple[Logged, Label]]] = defaultdict(list)
@@ -111,9 +113,19 @@ def expect(log: Sequence[Logged], sizes: Sequence[int], *, valued: int | None = 
             if not any(label.model in (None, prediction.model) for prediction in held):
                 unmet[label.model or UNKNOWN] += 1
     kept = {window: figures for window, figures in windows.items() if window.scope.model != SENTINEL}
-    most = sorted(kept, key=lambda window: -len(kept[window].rows))[:valued]
-    values = {window: metrics_of(window.scope.model, kept[window].rows) for window in most}
+    values = {window: metrics_of(window.scope.model, kept[window].rows) for window in _in_turn(kept, turn)[:valued]}
     return Expected(kept, values, dead, {model: count for model, count in unmet.items() if model != SENTINEL})
+
+
+def _in_turn(windows: Mapping[Window, Figures], turn: int) -> list[Window]:
+    """All windows: the largest of each sort, then the second of each, and so on."""
+    sorts: dict[tuple[str, int, bool], list[Window]] = defaultdict(list)
+    for window in sorted(windows, key=lambda window: -len(windows[window].rows)):
+        sorts[TASKS[window.scope.model], window.size or 0, window.scope.segment is None].append(window)
+    several = [sorts[sort] for sort in sorted(sorts)]
+    first = turn % len(several) if several else 0
+    ranks = zip_longest(*several[first:], *several[:first])
+    return [window for rank in ranks for window in rank if window is not None]
 
 
 def _first_records(

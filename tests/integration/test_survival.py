@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration import oracle
-from tests.integration.application import PARTITIONS, SIZES, Topics, settings
+from tests.integration.application import PARTITIONS, Topics, settings
 from tests.integration.traffic import HOUR, Record, Traffic
 from tests.integration.transactions import transactions
 from tests.integration.verdict import Sending, judge
@@ -134,8 +134,7 @@ def _survive(cluster: Kafka, topics: Topics, capsys: pytest.CaptureFixture[str],
         ends = input_ends(cluster, *topics.inputs.values())
         wait_until(lambda: cluster.consumed(f"{topics.application_id}-join", ends), 120, "all input committed")
         log.send(traffic.sentinels())
-        expected = oracle.expect(log.landed(), SIZES)
-        verdict = judge(cluster, topics, options, expected, folder)
+        verdict = judge(cluster, topics, options, log.landed(), folder)
         assert service.terminate() == 0
 
     with capsys.disabled():

@@ -17,9 +17,12 @@ import yaml
 from confluent_kafka import Producer
 
 from schemas import Config, load_config
+from streams.records import TopicPartition
 from tests.integration import checkers, oracle
-from tests.integration.again import outcomes_of, pass_again, said, was_said
-from tests.integration.application import RULE, SIZES, Topics
+from tests.integration.again import Message, outcomes_of, pass_again, said, was_said
+from tests.integration.application import ROLLING, RULE, SIZES, Topics
+from tests.integration.row_checks import RowChecks, rolling_equals_one_pass, rows_are_as_sent
+from tests.integration.rows import read_message
 from tests.integration.traffic import BROKEN, Logged, Record
 from tests.kafka_client import Kafka
 
@@ -35,6 +38,7 @@ class Verdict:
     firings: Counter[str]
     alert_events: int
     metric_events: int
+    rows: Counter[str]
 
     def text(self) -> str:
         """In a few lines."""
@@ -44,7 +48,8 @@ class Verdict:
             f"{compared.windows} windows, {compared.values:,} values and {compared.counts:,} counts equal; "
             f"{self.dead_letters} dead letters; {self.ids:,} ids and {self.revisions:,} revisions, none twice; "
             f"{dict(self.firings)} alerts fired, {self.alert_events} alert events and {self.metric_events:,} metric "
-            f"events the same in one pass\nof them counted: {totals}"
+            f"events the same in one pass; rows of the outcomes by checker {dict(sorted(self.rows.items()))}\n"
+            f"of them counted: {totals}"
         )
 
 
@@ -114,29 +119,49 @@ def judge(
     cluster: Kafka,
     topics: Topics,
     options: Mapping[str, Any],
-    expected: oracle.Expected,
+    log: Sequence[Logged],
     folder: Path,
     *,
     patience: float = 120,
 ) -> Verdict:
-    """Wait until every window is final, then compare everything. AssertionError says what is wrong."""
+    """Wait until every window is final, then compare it all with what was sent. AssertionError says what is wrong."""
+    expected = oracle.expect(log, SIZES)
     compared = _wait_for_truth(cluster, topics, expected, patience)
     events = published(cluster, topics["metrics"])
     alerts = published(cluster, topics["alerts"])
     letters = published(cluster, topics["dead-letters"])
     once = checkers.no_id_twice(events), checkers.no_id_twice(alerts), checkers.no_id_twice(letters)
-    revisions = checkers.no_revision_twice(checkers.metric_events(events))
+    windows = checkers.metric_events(events)
+    revisions = checkers.no_revision_twice(windows)
     problems, dead = checkers.dead_letters_differ(expected, letters, topics.inputs)
     assert problems == []
     firings = _check_alerts(expected, alerts)
 
     # The contract: what the gauge says equals a single pass over the outcomes topic in its order.
     config = _config(options, folder)
-    made = pass_again(outcomes_of(cluster, config.outcomes_topic), config)
+    outcomes = outcomes_of(cluster, config.outcomes_topic)
+    rows = _check_rows(outcomes, log, windows)
+    made = pass_again(outcomes, config)
     for topic, records in ((topics["metrics"], events), (topics["alerts"], alerts)):
         assert said(made, topic) - was_said(records) == Counter(), f"{topic}: one pass says more"
         assert was_said(records) - said(made, topic) == Counter(), f"{topic}: one pass says less"
-    return Verdict(compared, dead, sum(once), revisions, firings, len(alerts), len(events))
+    return Verdict(compared, dead, sum(once), revisions, firings, len(alerts), len(events), rows)
+
+
+def _check_rows(
+    outcomes: Mapping[TopicPartition, Sequence[Message]], log: Sequence[Logged], windows: Sequence[dict[str, Any]]
+) -> Counter[str]:
+    """What the simulation asks of the outcomes topic, of this one."""
+    watch = RowChecks()
+    for place, messages in outcomes.items():
+        for _, _, value in sorted(messages):
+            watch.take(place, read_message(value))
+    done = Counter(watch.checks)
+    done["rows_are_as_sent"] = rows_are_as_sent(watch.rows, log)
+    done["rolling_equals_one_pass"] = rolling_equals_one_pass(watch.rows, ROLLING, windows)
+    done["nothing_after_final"] = checkers.nothing_after_final(windows)
+    assert all(done.values()), done
+    return done
 
 
 def _check_alerts(expected: oracle.Expected, records: Sequence[checkers.Published]) -> Counter[str]:

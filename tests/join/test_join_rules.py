@@ -261,6 +261,14 @@ def test_when_all_partitions_are_idle_event_time_stands_still() -> None:
     assert all(tick.idle for tick in ticks_of(world))
 
 
+def test_a_wall_clock_that_is_set_back_does_not_make_an_idle_partition_wait_for_as_long() -> None:
+    world = World.of(idle_after=100)
+    world.read([prediction(at=500)], [label(1, 50)], at_end=[LABELS])
+    world.read(at_end=[LABELS], after=-50_000)
+    world.read(at_end=[LABELS], after=100)
+    assert world.steps[-1].watermark == 500
+
+
 def test_watermarks_only_rise() -> None:
     world = World.of(idle_after=100)
     world.read([prediction(at=500)], at_end=[LABELS])

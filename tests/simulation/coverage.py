@@ -39,6 +39,9 @@ WANTED = (
     "a worker whose clock goes at another rate",
     "a third request refused",
     "EndTxn applied, its reply lost, then death",
+    "offsets unstable: who reads them waits",
+    "a marker waits for the leader of its partition",
+    "a zombie's commit is applied, its session has ended",
     "a zombie wakes before send_offsets, its successor has committed",
     "a zombie wakes between send_offsets and EndTxn, its successor has committed",
     "a correction shortly before expiry",
@@ -65,8 +68,8 @@ WANTED = (
     "a change that a detector finds",
     "a threshold that fires",
 )
-"""What a thousand histories must not lack. Workers that keep the protocol never wait for unstable offsets (sessions
-outlast transactions) nor commit with an old generation: tests/log shows both of the log."""
+"""What a thousand histories must not lack. Workers that keep the protocol never commit with an old generation: that
+the log refuses it is shown in tests/log."""
 
 
 def happened(world: World, watch: Watch) -> Counter[str]:

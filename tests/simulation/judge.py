@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,11 +11,12 @@ from streams.log import Fenced
 from streams.worker import KafkaRefuses
 from tests.integration import checkers, oracle
 from tests.integration.again import pass_again, said, was_said
-from tests.integration.traffic import SENTINEL, TASKS, Order
+from tests.integration.row_checks import rolling_equals_one_pass, rows_are_as_sent
+from tests.integration.rows import Violation
+from tests.integration.traffic import Order
 from tests.simulation.application import ROLLING, SIZES, TOPICS
 from tests.simulation.judge_alerts import alarms_are_rivers, silences_mute
-from tests.simulation.slots import Violation
-from tests.simulation.topics import OUTCOME, RETRACTED, Row, places, published
+from tests.simulation.topics import places, published
 from tests.simulation.watch import Watch
 from tests.simulation.world import World
 
@@ -37,9 +37,10 @@ def judge(world: World, watch: Watch) -> Counter[str]:
         "nothing_said_twice": lambda: _nothing_twice(events, alerts, letters, metrics),
         "one_dead_letter_for_each_bad_record": lambda: _dead_letters(world, letters),
         "windows_equal_the_batch": lambda: _windows(world, metrics),
-        "rolling_equals_one_pass": lambda: _rolling(watch, metrics),
+        "rows_are_as_sent": lambda: rows_are_as_sent(watch.rows, world.sent),
+        "rolling_equals_one_pass": lambda: rolling_equals_one_pass(watch.rows, ROLLING, metrics),
         "gauge_equals_one_pass": lambda: _one_pass(world, watch, events, alerts),
-        "nothing_after_final": lambda: _final(metrics),
+        "nothing_after_final": lambda: checkers.nothing_after_final(metrics),
         "alerts_are_legal": lambda: checkers.alerts_legal([each.event() for each in alerts]).total(),
         "control_copied_once": lambda: _copied(world, watch),
         "silences_mute": lambda: silences_mute(watch, alerts),
@@ -100,7 +101,7 @@ def _windows(world: World, metrics: list[dict[str, Any]]) -> int:
 
 
 def _expected(world: World, valued: int) -> oracle.Expected:
-    return oracle.expect(world.sent, SIZES, valued=valued)
+    return oracle.expect(world.sent, SIZES, valued=valued, turn=world.plan.seed)
 
 
 def _one_pass(world: World, watch: Watch, events: list[checkers.Published], alerts: list[checkers.Published]) -> int:
@@ -117,75 +118,3 @@ def _one_pass(world: World, watch: Watch, events: list[checkers.Published], aler
         assert not more, f"{topic}: one pass says {more.total()} more, such as {next(iter(more))}"
         assert not less, f"{topic}: one pass says {less.total()} less, such as {next(iter(less))}"
     return len(made)
-
-
-def _final(metrics: list[dict[str, Any]]) -> int:
-    final: set[oracle.Window] = set()
-    for event in metrics:
-        window = checkers.window_of(event)
-        if window is None or window.start is None:
-            continue
-        assert window not in final, f"{window}: revision {event['revision']} after it was final"
-        if event["state"] == "final":
-            final.add(window)
-    return len(final)
-
-
-# -- rolling windows -----------------------------------------------------------------------------------------------
-
-
-def _rolling(watch: Watch, metrics: list[dict[str, Any]]) -> int:
-    """The last rolling event of each scope against the last outcomes in the order of the topic: a correction replaces
-    in place, a withdrawal leaves a hole."""
-    wanted: dict[oracle.Scope, list[list[Any]]] = {}
-    for rows in watch.rows.values():
-        rings: dict[oracle.Scope, list[list[Any]]] = defaultdict(list)
-        for task, row in rows:
-            for scope in _scopes(row) if row.kind in {OUTCOME, RETRACTED} else ():
-                _roll(rings[scope], task, row)
-        wanted |= rings
-    latest: dict[oracle.Scope, dict[str, Any]] = {}
-    for event in metrics:
-        if event["window"]["kind"] == "rolling" and event["model"] != SENTINEL:
-            segment = next(iter(event["segment"].items()), None)
-            scope = oracle.Scope(event["model"], event["version"], event["variant"], segment)
-            if scope not in latest or event["revision"] > latest[scope]["revision"]:
-                latest[scope] = event
-    missing = {scope for scope in wanted if scope.model != SENTINEL and scope not in latest}
-    assert not missing, f"no rolling event of {missing}"
-    for scope, event in latest.items():
-        _compare(scope, [row for _, _, row in wanted.get(scope, [])[-ROLLING:] if row is not None], event)
-    return len(latest)
-
-
-def _scopes(row: Row) -> Iterator[oracle.Scope]:
-    assert row.model is not None
-    for segment in [None] if row.region is None else [None, ("region", row.region)]:
-        yield oracle.Scope(row.model, row.version, row.variant, segment)
-
-
-def _roll(ring: list[list[Any]], task: int, row: Row) -> None:
-    if row.kind == OUTCOME and row.refers_to < 0:
-        ring.append([task, row.number, row])
-        return
-    place = next((each for each in ring[-ROLLING:] if each[:2] == [task, row.refers_to]), None)
-    if place is None:
-        return
-    place[2] = None
-    if row.kind == OUTCOME:
-        place[1:] = [row.number, row]
-
-
-def _compare(scope: oracle.Scope, rows: list[Row], event: dict[str, Any]) -> None:
-    assert event["counts"]["outcomes"] == len(rows), f"{scope}: {event['counts']['outcomes']} outcomes, not {len(rows)}"
-    if not rows:
-        return
-    total = math.fsum(row.weight for row in rows)
-    if TASKS[scope.model] == "regression":
-        name = "mae"
-        value = math.fsum(row.weight * abs(float(row.prediction or 0) - float(row.label or 0)) for row in rows) / total
-    else:
-        name = "accuracy"
-        value = math.fsum(row.weight * (row.prediction == row.label) for row in rows) / total
-    told = event["metrics"][name]["value"]
-    assert told is not None and abs(told - value) <= 1e-9 * max(1.0, value), f"{scope}: {name} is {told}, not {value}"

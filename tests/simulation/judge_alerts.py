@@ -11,10 +11,11 @@ from river import drift
 
 from streams.records import TopicPartition
 from tests.integration.checkers import Published, milliseconds
+from tests.integration.row_checks import Copied
+from tests.integration.rows import CONTROL, OUTCOME, Row
 from tests.integration.traffic import SENTINEL
 from tests.simulation.application import PAGE_HINKLEY, TOPICS
-from tests.simulation.topics import CONTROL, OUTCOME, Row
-from tests.simulation.watch import Copied, Watch
+from tests.simulation.watch import Watch
 
 Version = tuple[str | None, str | None, str | None]
 """Model, version and variant."""

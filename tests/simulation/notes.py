@@ -33,12 +33,15 @@ class Notes:
         self.revoked: list[tuple[int, str]] = []
         self._asleep: dict[str, tuple[Trouble, dict[TopicPartition, object], tuple[TopicPartition, ...]]] = {}
         self._unanswered: set[str] = set()
+        self._zombies: set[str] = set()  # between send_offsets and EndTxn, thrown out of their group while they stood
 
     def reached(self, slot: Slot, step: str, when: str) -> None:
         """A worker is at a step of the log."""
         seen = self._world.seen
         if step == "marker":
             seen["markers of one transaction shown one after the other"] += 1
+        elif step == "marker waits":
+            seen["a marker waits for the leader of its partition"] += 1
         elif step == "revoke":
             seen["a rebalance inside a poll: everything revoked"] += 1
             self.revoked.append((self._world.log.clock, slot.member.stage))
@@ -48,6 +51,8 @@ class Notes:
             seen["a record that lingers in its producer"] += 1
         elif (step, when) == ("commit", "after"):
             self._unanswered.discard(slot.member.name)
+            seen["a zombie's commit is applied, its session has ended"] += slot.member.name in self._zombies
+            self._zombies.discard(slot.member.name)
 
     def waits(self, slot: Slot) -> None:
         """A call of the log takes time."""
@@ -60,6 +65,8 @@ class Notes:
 
     def refused(self, slot: Slot | None, step: str, problem: LogError) -> None:
         """A call of the log has failed."""
+        if slot is not None:
+            self._zombies.discard(slot.member.name)
         if slot is not None and problem.code in _REFUSALS:
             self._world.seen[_REFUSALS[problem.code]] += 1
 
@@ -88,6 +95,8 @@ class Notes:
         if noted is None:
             return
         trouble, before, places = noted
+        if (trouble.step, trouble.when) in _BETWEEN and not slot.is_member(self._group(slot)):
+            self._zombies.add(slot.member.name)
         now = self._offsets(slot)
         if not any(before.get(place) != now.get(place) for place in places):
             return
@@ -123,6 +132,7 @@ class Notes:
         """A worker was killed."""
         self.died[slot.member.stage] += 1
         self._asleep.pop(slot.member.name, None)
+        self._zombies.discard(slot.member.name)
         self._unanswered.discard(slot.member.name)
         self.crew(slot.member.stage)
 

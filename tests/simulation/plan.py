@@ -127,6 +127,12 @@ class Plan:
         return self.seed % 4 == 2
 
     @property
+    def scan(self) -> int:
+        """How often the coordinator looks for transactions that are too old, ms. Where it does so seldom, one outlives
+        its owner's session: who takes over waits for it, and a zombie that wakes in time commits it after all."""
+        return random.Random(f"scan {self.seed}").choice((1, 1, 4 * SECOND, 10 * SECOND))
+
+    @property
     def parts(self) -> list[Sent | Trouble]:
         """What can be taken out, by number: records, troubles, then the records and troubles that were added."""
         return [*self.sent, *self.troubles, *self.more_sent, *self.more_troubles]

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from tests.integration.rows import Violation
 from tests.simulation.additions import full_plan
 from tests.simulation.coverage import happened
 from tests.simulation.judge import judge
 from tests.simulation.plan import Plan
-from tests.simulation.slots import Violation
 from tests.simulation.watch import Watch
 from tests.simulation.world import World
 

@@ -1,20 +1,13 @@
-"""A place for a worker of the simulation; and what is raised where something that must hold does not."""
+"""A place for a worker of the simulation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from streams.log.memory.group import Group
 from streams.worker import Worker
 from tests.simulation.plan import Member, Trouble
-
-
-class Violation(AssertionError):
-    """What must hold does not. `checker` names what found it."""
-
-    def __init__(self, checker: str, text: str) -> None:
-        super().__init__(f"{checker}: {text}")
-        self.checker = checker
 
 
 @dataclass(slots=True)
@@ -30,6 +23,11 @@ class Slot:
     lives: int = 0
     asleep: bool = False
     step: str = ""  # of the log, that it came to last
+
+    def is_member(self, group: Group) -> bool:
+        """Whether the group still counts its consumer in."""
+        consumer: Any = None if self.worker is None else self.worker._consumer
+        return consumer is not None and consumer._member_id in group.members
 
     def consumer(self, what: str) -> None:
         """`suspend` or `wake` its consumer, where it has one."""

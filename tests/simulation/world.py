@@ -33,11 +33,12 @@ from streams.log import (
 )
 from streams.records import TopicPartition
 from streams.worker import upkeep
+from tests.integration.rows import Violation
 from tests.integration.traffic import Logged, Record, Traffic
 from tests.simulation.application import TOPICS, Application, MemberClock
 from tests.simulation.notes import Notes
 from tests.simulation.plan import POISON, SECOND, START, Plan, Trouble
-from tests.simulation.slots import Slot, Violation
+from tests.simulation.slots import Slot
 from tests.simulation.troubles import KINDS
 
 LONGEST = 240 * SECOND
@@ -54,6 +55,7 @@ class World:
         self.plan = plan
         self.origin = START + plan.ahead
         self.log = MemoryLog(clock=self.origin)
+        self.log.transactions.scan = plan.scan
         self.sent: list[Logged] = []
         self.deaths: list[tuple[str, BaseException]] = []
         self.steps: list[str] = []
@@ -211,7 +213,7 @@ class World:
             return
         slot.step = step
         self.notes.reached(slot, step, when)
-        if step in {"revoke", "lose"}:
+        if step in {"revoke", "lose", "marker waits"}:
             return
         if (step, when) == ("commit", "after"):
             self.steps.append(slot.member.name)

@@ -1,7 +1,7 @@
 """`make soak MINUTES=60`: the whole pipeline on a real Kafka for an hour, at half of what it can do. What rises?
 
     1. capacity   a minute of more than it can take: what both stages commit in a second (left out with --rate)
-    2. soak       a fresh start at half of that rate; every ten seconds memory, open files, threads, lag, commit time
+    2. soak       a fresh start at half of that rate; memory and lag each second, files, threads, commit time every ten
     3. the end    all of it is committed, every prediction is counted once, SIGTERM ends it with 0
     4. report     slopes after the first ten minutes against 1 % an hour; table, JSON, picture
 
@@ -34,7 +34,7 @@ from tests.benchmarks.pipeline import Application, prometheus, total
 from tests.kafka_client import Kafka, input_ends
 from tests.service import Service, wait_until
 from tests.soak.picture import draw
-from tests.soak.sampling import UNITS, Sample, Sampler, judged
+from tests.soak.sampling import LOOK_EVERY, UNITS, Sample, Sampler, judged
 from tests.soak.slopes import LIMIT, Slope, slope
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +117,9 @@ def soak(kafka: Kafka, app: SoakApplication, rate: float, options: argparse.Name
                 write(samples, options.out / "samples.csv")
                 if len(samples) % max(1, round(60 / options.every)) == 0:
                     say.print(line(samples[-1]))
+                for _ in range(round(options.every / LOOK_EVERY) - 1):
+                    pause(producer, LOOK_EVERY - (time.monotonic() - began) % LOOK_EVERY)
+                    sampler.look()
                 pause(producer, options.every - (time.monotonic() - began) % options.every)
             sent = json.loads(producer.communicate()[0].splitlines()[-1])
         say.print("the traffic has ended; waiting until all of it is counted …")

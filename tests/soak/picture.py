@@ -15,7 +15,7 @@ matplotlib.use("svg")
 from matplotlib import pyplot  # the backend is chosen first: there may be no screen
 
 PANELS: Mapping[str, Sequence[str]] = {
-    "resident memory, MiB": ("join.rss", "gauge.rss", "parent.rss"),
+    "resident memory, MiB, least of 10 s": ("join.rss_least", "gauge.rss_least", "parent.rss_least"),
     "open files and threads": ("join.files", "gauge.files", "join.threads", "gauge.threads"),
     "held records": ("join.held",),
     "lag, records": ("join.lag", "gauge.lag"),

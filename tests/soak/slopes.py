@@ -1,12 +1,13 @@
 """Does a figure rise? Theil and Sen's slope, in per cent of the figure's own level an hour, with its interval.
 
 Samples close in time resemble each other, which would make an interval look narrower than it is: the slope is taken
-over the medians of whole minutes (P. K. Sen, 1968: "Estimates of the regression coefficient based on Kendall's tau").
+over the medians of whole minutes, of what is a least already over their least (P. K. Sen, 1968: "Estimates of the
+regression coefficient based on Kendall's tau").
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,7 +26,7 @@ class Slope:
     name: str
     unit: str
     level: float
-    first: float  # medians of the first and the last tenth of the minutes
+    first: float  # medians over the first and the last tenth of the minutes
     last: float
     percent: float
     low: float
@@ -42,7 +43,8 @@ class Slope:
 
 def slope(name: str, unit: str, seconds: Sequence[float], values: Sequence[float]) -> Slope:
     """The slope of `values` at `seconds`, at least two minutes of them; NaN is a sample without a value."""
-    at, found = by_minute(np.asarray(seconds, dtype=np.float64), np.asarray(values, dtype=np.float64))
+    of_minute = np.min if name.endswith("_least") else np.median
+    at, found = by_minute(np.asarray(seconds, dtype=np.float64), np.asarray(values, dtype=np.float64), of_minute)
     assert found.size >= 2, f"{name}: a slope needs two minutes of samples"
     level = float(np.median(found))
     per_hour, _, low, high = stats.theilslopes(found, at / 3600, alpha=LEVEL)
@@ -61,10 +63,12 @@ def slope(name: str, unit: str, seconds: Sequence[float], values: Sequence[float
     )
 
 
-def by_minute(seconds: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The middle of every minute that has a value, and the median in it."""
+def by_minute(
+    seconds: np.ndarray, values: np.ndarray, of_minute: Callable[[np.ndarray], float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The middle of every minute that has a value, and the one value that stands for the minute."""
     there = ~np.isnan(values)
     minutes = (seconds[there] // 60).astype(np.int64)
     kept = np.unique(minutes)
-    medians = [float(np.median(values[there][minutes == minute])) for minute in kept]
-    return 60.0 * kept + 30.0, np.array(medians)
+    found = [float(of_minute(values[there][minutes == minute])) for minute in kept]
+    return 60.0 * kept + 30.0, np.array(found)

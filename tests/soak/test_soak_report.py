@@ -41,6 +41,15 @@ def test_what_noise_hides_is_called_neither() -> None:
     assert slope("join.commit", "ms", SECONDS, values(30.0, 0.0)).verdict == "cannot be told"
 
 
+def test_what_batches_borrow_hides_no_leak_of_what_memory_comes_down_to() -> None:
+    draw = np.random.default_rng(7)
+    kept = values(0.2, 3.0)
+    borrowed = np.where(np.arange(len(kept)) % 6, draw.uniform(20, 120, len(kept)), 0)
+    seen = [float(base + more) for base, more in zip(kept, borrowed, strict=True)]
+    assert slope("gauge.rss", "MiB", SECONDS, seen).verdict == "cannot be told"
+    assert slope("gauge.rss_least", "MiB", SECONDS, seen).verdict == "over"
+
+
 def test_a_single_outlier_and_a_sample_without_a_value_change_nothing() -> None:
     spoilt = values(0.2, 0.1)
     before = slope("join.rss", "MiB", SECONDS, spoilt)
@@ -54,11 +63,11 @@ def test_a_run_that_was_broken_off_is_judged_by_its_samples(tmp_path: Path) -> N
     samples: list[Sample] = []
     for i, at in enumerate(SECONDS):
         sample = {"seconds": at, "join.read": 1000.0 * at}
-        samples.append(sample | {name: 10.0 + i * (name == "gauge.rss") for name in judged()})
+        samples.append(sample | {name: 10.0 + i * (name == "gauge.rss_least") for name in judged()})
         write(samples, tmp_path / "samples.csv")
     found = main(["--samples", str(tmp_path / "samples.csv"), "--out", str(tmp_path)])
     verdicts = {each["name"]: each["verdict"] for each in found["slopes"]}
-    assert {name for name, verdict in verdicts.items() if verdict != "under"} == {"gauge.rss"}
+    assert {name for name, verdict in verdicts.items() if verdict != "under"} == {"gauge.rss_least"}
     assert found["rate"] == 1000.0
     assert json.loads((tmp_path / "soak.json").read_text()) == found
     assert ET.parse(tmp_path / "soak.svg").getroot().tag.endswith("svg")

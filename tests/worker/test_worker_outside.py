@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import struct
@@ -23,7 +24,7 @@ from streams.worker import Misfit
 from streams.worker.batches import join_batches
 from streams.worker.exposition import merge_expositions
 from streams.worker.http import Answers, HttpServer
-from streams.worker.journal import Envelope, Ledger, Terms, envelope_record, open_envelope
+from streams.worker.journal import MOST_LANDED, Envelope, Ledger, Terms, envelope_record, open_envelope
 from streams.worker.skew import Skew
 from streams.worker.stop_at import StopAt
 from tests.service import wait_until
@@ -169,6 +170,24 @@ def test_a_ledger_trims_to_the_first_block_of_the_floor_and_never_past_the_newes
     assert ledger.trim(2) == (A, 3)
     assert ledger.trim(2) is None
     assert ledger.trim(99) == (A, 9)
+
+
+def test_a_ledger_of_very_many_commits_is_bounded_and_never_trims_what_is_needed() -> None:
+    ledger = Ledger(A)
+    draw = random.Random(7)
+    offset, first = 0, {}
+    floor = 1
+    for commit in range(1, 60_001):
+        first[commit] = offset
+        for _ in range(draw.choice((1, 1, 3))):
+            ledger.landed(commit, offset)
+            offset += 1
+        assert len(ledger) <= MOST_LANDED
+        if draw.random() < 0.01:
+            floor = draw.randrange(floor, commit + 1)
+            cut = ledger.trim(floor)
+            assert cut is None or cut[1] <= first[floor]
+    assert ledger.trim(60_000) == (A, first[60_000])
 
 
 @pytest.mark.parametrize("told", ["produced", "nowhere:1", "begin:x"])

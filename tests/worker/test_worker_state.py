@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from worker_rig import PARTITIONS, Rig
+from worker_rig import OUTCOMES, PARTITIONS, Rig
 
-from streams.log import OffsetOutOfRange, Refused, Retriable, Unreachable
+from streams.log import Committed, OffsetOutOfRange, Refused, Retriable, Unreachable
 from streams.records import OutputRecord, TopicPartition
 from streams.worker import Exit, StateLost, WorkerSettings, exit_code
 from streams.worker.upkeep import Upkeep
@@ -278,3 +278,94 @@ def test_a_gauge_whose_outcomes_were_deleted_before_it_read_them_says_how_to_go_
     second = rig.gauge()
     with pytest.raises(StateLost, match="reset the group's offset"):
         rig.turns(second, 8)
+
+
+def _behind(rig: Rig, read_on: bool) -> tuple[TopicPartition, int, list[str]]:
+    """A gauge that was off while retention went past its snapshot, and where the partition begins now."""
+    gauge = rig.gauge()
+    place = TopicPartition("app-outcomes", 0)
+    for number in range(8):
+        rig.log.append("app-outcomes", f"m{number}".encode(), partition=0)
+        rig.turns(gauge, 6)
+    said = rig.published()
+    gauge.consumer.suspend()  # killed
+    if not read_on:
+        rig.log.append("app-outcomes", b"m8", partition=0)
+        rig.log.append("app-outcomes", b"m9", partition=0)
+    low = rig.log.partition(place).end - (0 if read_on else 1)
+    rig.log.expire_before(place, low)
+    rig.log.advance(60_000)  # the session of the one that was killed ends
+    return place, low, said
+
+
+@pytest.mark.parametrize("read_on", [True, False])
+def test_a_gauge_goes_on_from_what_is_left_once_its_offset_has_been_set_by_hand(read_on: bool) -> None:
+    rig = Rig()
+    place, low, said = _behind(rig, read_on)
+    refused = rig.gauge()
+    with pytest.raises(StateLost, match=r"set the group.s offset|reset the group.s offset"):
+        rig.turns(refused, 30)
+    refused.close()
+    rig.log.group("app-gauge").offsets[place] = Committed(low, "")
+    gauge = rig.gauge()
+    rig.log.append("app-outcomes", b"last", partition=0)
+    rig.turns(gauge, 10)
+    assert rig.published()[: len(said)] == said
+    assert [text.partition(":")[2] for text in rig.published()[len(said) :]] == [*([] if read_on else ["m9"]), "last"]
+
+
+@pytest.mark.parametrize("topic", ["predictions", "app-outcomes"])
+def test_a_log_that_ends_before_what_was_read_of_it_refuses_to_start(topic: str) -> None:
+    rig = Rig()
+    join, gauge = rig.join(), rig.gauge()
+    rig.send(8)
+    rig.settle(join)
+    rig.turns(gauge, 8)
+    for worker in (join, gauge):
+        worker.stop()
+        worker.last_turn()
+        worker.close()
+    partitions = rig.log.partition_count(topic)
+    rig.log.delete_topic(topic)
+    rig.log.create_topic(topic, partitions)
+    again = rig.join() if topic == "predictions" else rig.gauge()
+    with pytest.raises(StateLost, match="ends at offset 0, but was read up to"):
+        rig.turns(again, 30)
+
+
+def test_markers_behind_the_last_outcomes_are_gone_past_although_nothing_more_comes() -> None:
+    rig = Rig()
+    gauge = rig.gauge()
+    upstream = rig.log.producer("upstream")
+    upstream.init_transactions(1)
+    place = TopicPartition("app-outcomes", 0)
+    for number in range(3):
+        upstream.begin()
+        upstream.produce(OutputRecord("app-outcomes", b"k", f"m{number}".encode(), 0))
+        upstream.commit(1) if number < 2 else upstream.abort(1)
+    rig.turns(gauge, 120)
+    assert rig.committed("app-outcomes", 0, "app-gauge") == rig.log.partition(place).end
+    gauge.stop()
+    gauge.last_turn()
+    gauge.close()
+    rig.log.expire_before(place, rig.log.partition(place).end)
+    again = rig.gauge()
+    rig.turns(again, 8)
+    assert again.tasks
+
+
+def test_one_task_of_a_worker_at_most_writes_a_snapshot_into_a_transaction() -> None:
+    rig = Rig()
+    gauge = rig.gauge()
+    for number in range(40):
+        for partition in range(OUTCOMES):
+            rig.log.append("app-outcomes", f"m{number}".encode(), partition=partition)
+        if number % 5 == 4:
+            rig.turns(gauge, 3)
+    cuts = [
+        {entry.transaction for entry in rig.log.partition(TopicPartition("app-snapshots", n)).entries
+         if entry.key == b"head" and entry.value is not None}
+        for n in range(OUTCOMES)
+    ]  # fmt: skip
+    assert all(len(each) >= 3 for each in cuts), cuts
+    assert not cuts[0] & cuts[1]

@@ -107,3 +107,23 @@ def test_a_journal_that_expires_is_refused() -> None:
     log.create_topic("streamgauge-journal", 5, {"retention.ms": "604800000"})
     with pytest.raises(Misfit, match=r"retention\.ms=-1"):
         prepare(CONFIG, log.admin())
+
+
+def test_a_journal_that_is_bounded_in_size_is_refused() -> None:
+    log = cluster()
+    log.create_topic("streamgauge-journal", 5, {"retention.ms": "-1", "retention.bytes": "1000000"})
+    with pytest.raises(Misfit, match=r"retention\.bytes=-1"):
+        prepare(CONFIG, log.admin())
+
+
+@pytest.mark.parametrize(
+    ("topic", "partitions", "policy"),
+    [("snapshots", 8, "delete"), ("journal", 5, "compact"), ("outcomes", 8, "compact")],
+)
+def test_a_topic_of_state_whose_policy_deletes_some_of_it_is_refused(topic: str, partitions: int, policy: str) -> None:
+    log = cluster()
+    prepare(CONFIG, log.admin())
+    log.delete_topic(f"streamgauge-{topic}")
+    log.create_topic(f"streamgauge-{topic}", partitions, {"cleanup.policy": policy})
+    with pytest.raises(Misfit, match=f"cleanup.policy={policy} and needs"):
+        prepare(CONFIG, log.admin())

@@ -203,6 +203,10 @@ class Rig:
         """The committed outcomes, as `<number>:<record>`."""
         return [entry.value.decode() for entry in self.log.records("app-outcomes") if entry.value is not None]
 
+    def published(self) -> list[str]:
+        """The committed metrics, as `<number>:<outcome>`."""
+        return [entry.value.decode() for entry in self.log.records("metrics") if entry.value is not None]
+
     def check_exactly_once(self) -> None:
         """Every record came out once, and each task numbered its own without a gap: state and outputs agree."""
         texts = [text.partition(":") for text in self.outcomes()]

@@ -20,7 +20,7 @@ from streams.gauge.windows.features import fold_features
 from streams.gauge.windows.gather import drop_scores, scores_of
 from streams.gauge.windows.intact import look_at
 from streams.gauge.windows.kernel import BINARY, MULTICLASS, REGRESSION, ROW, UNDECIDED, Plan, admit, fold, needs
-from streams.gauge.windows.names import LONGEST, Names
+from streams.gauge.windows.names import Names, fits
 from streams.gauge.windows.settings import TaskType, WindowSettings
 from streams.gauge.windows.store import (
     ERRORS,
@@ -105,7 +105,7 @@ class ModelWindows:
             if versions.has_room(name):
                 versions.code(name)
                 continue
-            leaving = None if self._none_settled or name is None or len(name) > LONGEST else self._settled()
+            leaving = None if self._none_settled or name is None or not fits(name) else self._settled()
             if leaving is not None:  # what comes before may still be its own: that is folded first
                 taken, change = first, None if first else (leaving, str(name))
                 break

@@ -10,6 +10,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import orjson
 
 from schemas import class_number
 from streams.gauge.windows.kernel import ROW
@@ -20,8 +21,13 @@ from streams.records import Float64Array, Int32Array, Int64Array
 OTHER = "__other__"
 VARIANTS = 20
 """Variants of a model; the contract names three."""
-LONGEST = 1_000
-"""Characters of a name: hundreds of them must fit into an event."""
+LONGEST = 500
+"""Bytes of a name, as JSON has it: hundreds of them must fit into an event."""
+
+
+def fits(name: str) -> bool:
+    """Whether a name is short enough to be told."""
+    return len(orjson.dumps(name)) - 2 <= LONGEST
 
 
 class Admitted:
@@ -57,7 +63,7 @@ class Admitted:
         if name in self._codes or name is None or name == OTHER:
             return True
         special = (None in self._codes) + (OTHER in self._codes)
-        return len(name) <= LONGEST and len(self.names) - special < self.limit
+        return len(self.names) - special < self.limit and fits(name)
 
     def replace(self, old: str, new: str) -> int:
         """Give the code of `old` to `new`, and say which it is."""

@@ -14,6 +14,7 @@ from streams.log.base import (
     LogError,
     MembershipLost,
     ProducerFatal,
+    Retriable,
     UnknownOutcome,
 )
 from streams.log.checks import refuse_foreign_offsets, refuse_large_record
@@ -81,6 +82,8 @@ class MemoryProducer:
 
     def _init(self) -> None:
         self._epoch = self._log.transactions.init(self._id)
+        self._await_markers()
+        self._log.transactions.verify(self._id, self._epoch)
         self._state = ProducerState.READY
 
     def _begin(self) -> None:
@@ -104,7 +107,16 @@ class MemoryProducer:
             self._deliver(target, record, on_delivery)
             self._queue.pop(0)
 
+    def _await_markers(self) -> None:
+        """The transaction before must have ended everywhere before this id can have another."""
+        until = self._log.clock + self._log.delivery_timeout
+        while self._log.transactions.is_ending(self._id):
+            if self._log.clock >= until:
+                raise Retriable(f"the last transaction of {self._id} has not ended yet", "CONCURRENT_TRANSACTIONS")
+            self._log.wait(100)
+
     def _deliver(self, target: TopicPartition, record: OutputRecord, on_delivery: Callable[[int], None] | None) -> None:
+        self._await_markers()
         transaction = self._log.transactions.open(self._id, self._epoch)
         self._log.transactions.add(transaction, target)
         offset = self._log.partition(target).append(
@@ -114,6 +126,7 @@ class MemoryProducer:
             self._deliveries.append((on_delivery, offset))
 
     def _add_offsets(self, offsets: Mapping[TopicPartition, Committed], group: GroupMetadata) -> None:
+        self._await_markers()
         transaction = self._log.transactions.open(self._id, self._epoch)
         self._log.group(group.group_id).verify_offsets(group)
         self._log.transactions.add_offsets(transaction, group.group_id, offsets)

@@ -4,7 +4,8 @@ READY ──first record or offset──► OPEN ──commit──► ENDING �
                                    └─abort, new producer, time-out──► ENDING (epoch + 1, but for an abort)
 
 Once it is ending, a transaction's markers reach its partitions and groups one after the other (KIP-98), whatever
-becomes of its producer: others see some of it before the rest.
+becomes of its producer: others see some of it before the rest. A partition without a leader gets its marker once it has
+one; until then the id can open no other transaction. What is too old is found at the coordinator's next scan.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Transactions:
         self._faults = faults
         self._ids: dict[str, Transaction] = {}
         self._serial = 0
+        self.scan = 1
+        """How often the coordinator looks for transactions that are too old, ms: brokers do every ten seconds."""
 
     def init(self, transactional_id: str) -> int:
         """The new producer's epoch; what its predecessor left open is aborted."""
@@ -98,21 +101,30 @@ class Transactions:
         for transaction in self._ids.values():
             if transaction.committed is not None:
                 self._write_markers(transaction)
-            if transaction.serial and now - transaction.started >= self._timeout:
+            if transaction.serial and transaction.committed is None and now >= self._expires_at(transaction):
                 self._finish(transaction, committed=False)
                 transaction.epoch += 1
+
+    def _expires_at(self, transaction: Transaction) -> int:
+        """The first scan at which it is too old."""
+        return -(-(transaction.started + self._timeout) // self.scan) * self.scan
 
     @property
     def ending(self) -> bool:
         """Whether any transaction has some of its markers and not the others."""
         return any(transaction.committed is not None for transaction in self._ids.values())
 
+    def is_ending(self, transactional_id: str) -> bool:
+        """Whether markers of this id's last transaction are still to be written."""
+        transaction = self._ids.get(transactional_id)
+        return transaction is not None and transaction.committed is not None
+
     def unstable_for(self, group_id: str, partitions: Iterable[TopicPartition]) -> int:
         """How long, in ms, until no open transaction holds offsets of these any more; 0 where none does."""
         wanted = set(partitions)
         return max(
             (
-                1 if transaction.committed is not None else max(transaction.started + self._timeout - self._clock(), 1)
+                1 if transaction.committed is not None else max(self._expires_at(transaction) - self._clock(), 1)
                 for transaction in self._ids.values()
                 if transaction.serial and wanted & transaction.offsets.get(group_id, {}).keys()
             ),
@@ -129,21 +141,25 @@ class Transactions:
             self._write_marker(transaction)
             while transaction.serial == serial and (transaction.partitions or transaction.offsets):
                 self._faults.pass_by("marker")
-                if transaction.serial == serial:
-                    self._write_marker(transaction)
+                if transaction.serial == serial and not self._write_marker(transaction):
+                    break
         if transaction.serial == serial:
             self._write_markers(transaction)
+            if transaction.serial == serial:
+                self._faults.pass_by("marker waits")
 
     def _write_markers(self, transaction: Transaction) -> None:
         while self._write_marker(transaction):
             pass
-        transaction.serial = 0
-        transaction.committed = None
+        if not transaction.partitions and not transaction.offsets:
+            transaction.serial = 0
+            transaction.committed = None
 
     def _write_marker(self, transaction: Transaction) -> bool:
-        """The next marker. Returns whether there was one."""
-        if transaction.partitions and not (self._faults.offsets_first and transaction.offsets):
-            place = transaction.partitions.pop(0)
+        """The next marker that can be written. Returns whether there was one."""
+        place = next((each for each in transaction.partitions if each not in self._faults.down), None)
+        if place is not None and not (self._faults.offsets_first and transaction.offsets):
+            transaction.partitions.remove(place)
             self._partition(place).finish(transaction.serial, self._clock(), committed=bool(transaction.committed))
             return True
         if transaction.offsets:
