@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import FrameType
 from typing import Annotated, NoReturn, cast
 
+import structlog
 import typer
 
 from schemas import Config
@@ -28,10 +29,12 @@ from streams.worker import (
     StageName,
     preload,
     prepare,
+    problems,
     run_stage,
     warm_up,
 )
 
+_log = structlog.get_logger("streamgauge.run")
 CHECK_WITHIN = 15.0
 
 
@@ -69,6 +72,7 @@ def run(
         if stage is not StageChoice.ALL:
             log = kafka_of(loaded)
             layout = _prepare(loaded, log, stage)
+            _tell(loaded, layout)
             run_stage(
                 cast("StageName", stage.value), loaded, log, layout,
                 instance=instance, from_now=from_now, http=(loaded.http.host, loaded.http.port),
@@ -77,7 +81,7 @@ def run(
         child = functools.partial(_child, loaded, instance, verbose=verbose, from_now=from_now)
         preload()
         with Children(("join", "gauge"), child) as children:
-            _prepare(loaded, kafka_of(loaded), stage)
+            _tell(loaded, _prepare(loaded, kafka_of(loaded), stage))
             raise typer.Exit(children.supervise((loaded.http.host, loaded.http.port)))
 
 
@@ -111,6 +115,12 @@ def _child(config: Config, instance: str | None, name: str, link: Link, *, verbo
                 )  # fmt: skip
     except typer.Exit as ending:
         sys.exit(ending.exit_code)
+
+
+def _tell(config: Config, layout: Layout) -> None:
+    """What of the topics does not keep us from starting, and may hurt all the same."""
+    for problem in problems(config, layout):
+        _log.warning("topic_problem", problem=problem.text)
 
 
 def _prepare(config: Config, log: KafkaLog, stage: StageChoice) -> Layout:

@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import structlog
-
 from schemas import Config, format_duration
 from streams.log import Admin, TopicInfo
 from streams.worker.errors import KafkaRefuses, Misfit
 
-_log = structlog.get_logger("streamgauge.topics")
 TIMEOUT = 30.0
 _WEEK = str(7 * 86_400_000)
 
@@ -239,7 +236,6 @@ def prepare(config: Config, admin: Admin) -> Layout:
     for problem in problems(config, layout):
         if problem.fatal:
             raise problem.error()
-        _log.warning("topic_problem", problem=problem.text)
     if create_missing(config, layout, admin):
         return describe(config, admin)
     return layout

@@ -34,7 +34,7 @@ from streams.log import (
 from streams.records import TopicPartition
 from streams.worker import upkeep
 from tests.integration.rows import Violation
-from tests.integration.traffic import Logged, Record, Traffic
+from tests.integration.traffic import HOUR, Logged, Record, Traffic
 from tests.simulation.application import TOPICS, Application, MemberClock
 from tests.simulation.notes import Notes
 from tests.simulation.plan import POISON, SECOND, START, Plan, Trouble
@@ -66,7 +66,7 @@ class World:
         self.seen: Counter[str] = Counter()
         self.topics = {name: TOPICS[name] for name in ("predictions", "labels")}
         for topic in self.topics.values():
-            self.log.create_topic(topic, plan.partitions)
+            self.log.create_topic(topic, plan.partitions, {"message.timestamp.after.max.ms": str(HOUR)})
         self._application = Application(plan, self.log)
         self.config = self._application.config
         self.slots = {member.name: Slot(member) for member in plan.crew}
