@@ -31,7 +31,6 @@ from schemas.export import write as write_exports
 from schemas.inputs import (
     ERROR_CODES,
     MAX_IDENTIFIER_BYTES,
-    MAX_NUMBER,
     MAX_VALUE_BYTES,
     InputError,
     LabelEvent,
@@ -43,7 +42,15 @@ from schemas.metric_event import MetricEvent
 from schemas.monitoring import BudgetConfig, ExpiryLabel, JoinConfig, ModelConfig, ReferenceConfig, WindowsConfig
 from schemas.outputs import ALERT_TYPE, DEAD_LETTER_TYPE, METRIC_TYPE, MONITOR_TYPE
 from schemas.showing import MASK, config_hash, is_secret, show_config
-from schemas.units import LARGEST_EXACT, canonical_class, class_number, format_duration, parse_duration, parse_timestamp
+from schemas.units import (
+    LARGEST_EXACT,
+    MAX_NUMBER,
+    canonical_class,
+    class_number,
+    format_duration,
+    parse_duration,
+    parse_timestamp,
+)
 from schemas.watching import WatchedDetector
 
 __all__ = [

@@ -196,6 +196,8 @@ PREDICTION_FIELDS = (
 LABEL_FIELDS = ("prediction_id", "label_key", "label", "timestamp", "model", "weight")
 FIELDS_OF_ENTRIES = ("features", "segments", "attributions")
 """Fields that are maps of names to values: `fields` can say of one entry where it is (segments.region: country)."""
+_WRITTEN_WHOLE = ("features", "attributions", "score")
+"""Maps of which every entry is written on, under its own name."""
 
 
 def _mapping(value: dict[str, str], allowed: tuple[str, ...]) -> dict[str, str]:
@@ -279,7 +281,15 @@ class Config(Section):
         features, segments = self.fields.get("features", "features"), self.fields.get("segments", "segments")
         private = {self.fields.get(f"features.{name}", f"{features}.{name}"): f"features.{name}"
                    for name in (*self.privacy.drop_features, *self.privacy.hash_features)}  # fmt: skip
-        read = {f"segments.{key}": f"{segments}.{key}" for key in self.segment_keys} | self.fields
+        own = {name: name for name in PREDICTION_FIELDS}
+        read = own | {f"segments.{key}": f"{segments}.{key}" for key in self.segment_keys} | self.fields
+        for path, field in private.items():
+            within = next((each for each in _WRITTEN_WHOLE if path.startswith(f"{read[each]}.")), None)
+            if within is not None and f"{within}.{path.removeprefix(f'{read[within]}.')}" != field:
+                raise PydanticCustomError(
+                    "private", "takes {taken}, which stays there under its own name: give privacy that name instead",
+                    {"path": ("fields", field), "taken": path},
+                )  # fmt: skip
         for field, path in read.items():
             if path in private and field != private[path]:
                 raise PydanticCustomError(

@@ -14,7 +14,8 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.inputs import MAX_NUMBER, InputError, InputEvent, Text, Timestamp, read_json
+from schemas.inputs import InputError, InputEvent, Text, Timestamp, read_json
+from schemas.units import MAX_NUMBER
 
 MATCHABLE = (
     "alert_id", "episode_id", "group_id", "kind", "model", "rule", "severity", "subject", "variant", "version",

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.units import LARGEST_EXACT, parse_timestamp
+from schemas.units import LARGEST_EXACT, MAX_NUMBER, parse_timestamp
 
 ErrorCode = Literal[
     "invalid_json",
@@ -31,7 +31,6 @@ MAX_VALUE_BYTES = 640 * 1024
 """A record's value beyond this is `too_large`: what becomes of it must fit a message of a megabyte, with the offsets of
 its lists, or in base64."""
 MAX_IDENTIFIER_BYTES = 256
-MAX_NUMBER = 1e100
 _BEYOND = 10**400  # stands for a number too long to be worth reading: out of every range
 
 
@@ -295,7 +294,9 @@ _NAMED = ("features", "attributions", "segments")
 
 def _input_error(problem: ValidationError) -> InputError:
     """The first error, in the words of a dead letter: no values, and of names only those that are published anyway."""
-    error = problem.errors(include_url=False, include_input=False)[0]
+    error, *others = problem.errors(include_url=False, include_input=False)
+    if error["loc"][:1] == ("score",):  # a number or a map: of a map that is wrong, what is wrong inside it
+        error = next((each for each in others if each["loc"][0] == "score" and len(each["loc"]) > 2), error)
     location = error["loc"]
     field = error.get("ctx", {}).get("field") or (str(location[0]) if location else None)
     if field in _NAMED and len(location) > 1 and location[-1] != "[key]":

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 LARGEST_EXACT = 2**53
+MAX_NUMBER = 1e100
 """Up to here every integer is a float of its own; beyond, a class stays text."""
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)")
@@ -101,14 +102,15 @@ def canonical_class(value: bool | int | float | str) -> str:
 
 
 def class_number(text: str) -> float:
-    """The number whose canonical text this is, or NaN where it is a name: "1" is 1, "1.0" and "fraud" are names."""
+    """The number whose canonical text this is, or NaN where it is a name: "1" is 1, "1.0" and "fraud" are names, and so
+    is what no number of an event may be ("1e+200")."""
     if not text or not (text[-1].isascii() and text[-1].isdigit()):
         return math.nan
     try:
         number = float(text)
     except ValueError:
         return math.nan
-    return number if canonical_class(number) == text else math.nan
+    return number if canonical_class(number) == text and abs(number) <= MAX_NUMBER else math.nan
 
 
 def _duration(value: object) -> int:

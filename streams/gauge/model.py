@@ -152,11 +152,14 @@ class ModelGauge:
         self.changed = True
         made = self._records(alerts, clock)
         match record.body:
-            case Rebaseline() if record.name[0] == self.name:
-                for finding in (*self._series.late(), *self._series.rebaseline(record.name[1], record.name[2])):
+            case Rebaseline() as asked if record.name[0] == self.name:
+                _, version, subject = record.name
+                for finding in (*self._series.late(), *self._series.rebaseline(version, subject, asked.from_)):
                     made += self._records(self._alerts.drift(finding.drift, clock), clock)
             case Baseline() as baseline if record.name[0] == self.name:
                 self._series.baseline(record.name[1], baseline.profile)
+            case None if record.kind == "baseline" and record.name[0] == self.name:
+                self._series.withdraw_baseline(record.name[1])
         return made
 
     def _metric(self, view: WindowView, clock: int) -> OutputRecord:

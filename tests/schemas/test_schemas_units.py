@@ -75,7 +75,8 @@ def test_a_number_comes_back_from_its_canonical_text(number: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "fraud", "1.0", "01", "-0", "+1", "1e5", "nan", "inf", "9007199254740993", "1_0", "1 "]
+    "name",
+    ["", "fraud", "1.0", "01", "-0", "+1", "1e5", "nan", "inf", "9007199254740993", "1_0", "1 ", "1e+200", "-1e+101"],
 )
 def test_a_text_that_is_not_a_numbers_canonical_text_is_a_name(name: str) -> None:
     assert math.isnan(class_number(name))

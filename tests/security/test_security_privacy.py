@@ -152,9 +152,27 @@ def test_asked_for_dead_letters_quote_the_record_as_it_came() -> None:
         {"features.iban": "person.account", "segments.region": "person.account"},
         {"features": "inputs", "features.copy": "inputs.ssn"},
         {"segments": "features"},
+        {"features.iban": "version"},
     ],
 )
 def test_a_private_feature_cannot_be_read_under_another_name(fields: dict[str, str]) -> None:
     segments = {"segments": ["iban", "region"]}
     with pytest.raises(ValueError, match="which privacy keeps from being written in the clear"):
         Config.model_validate({"privacy": PRIVACY, "fields": fields, "defaults": segments})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"features.iban": "features.account"},
+        {"features": "inputs", "features.ssn": "inputs.number"},
+        {"features.ssn": "attributions.ssn"},
+    ],
+)
+def test_a_private_feature_cannot_stay_in_a_map_under_the_name_it_was_taken_from(fields: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="which stays there under its own name"):
+        Config.model_validate({"privacy": PRIVACY, "fields": fields})
+
+
+def test_private_features_may_have_their_own_names_in_maps_of_any_name() -> None:
+    Config.model_validate({"privacy": PRIVACY, "fields": {"features": "inputs", "features.iban": "inputs.iban"}})

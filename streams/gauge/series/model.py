@@ -285,6 +285,10 @@ class ModelSeries:
                         if sample is not None:
                             series.adopt(sample, self._share, self._rows)
 
+    def withdraw_baseline(self, version: str) -> None:
+        """A baseline was deleted: series that have taken it keep it, none takes it from now on."""
+        self._baselines.pop(version, None)
+
     def _bound_baselines(self) -> None:
         """Of versions that have not been seen yet, the newest baselines are kept."""
         seen = {group.version for group in self._groups.values()}
