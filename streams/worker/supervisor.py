@@ -127,9 +127,12 @@ def _live(stage: str, link: socket.socket, others: Sequence[socket.socket], body
 
 def _wait(children: Sequence[_Child], told: threading.Event) -> int:
     sentinels = [child.process.sentinel for child in children]
-    while not told.is_set() and not wait(sentinels, 0.1):
-        pass
-    first = next((child for child in children if not child.process.is_alive()), None)
+    ended: Sequence[object] = ()
+    while not told.is_set() and not ended:
+        ended = wait(sentinels, 0.1)
+    first = next((child for child in children if child.process.sentinel in ended), None)
+    if first is not None:
+        first.process.join(_STOP_WITHIN)  # its sentinel ends a moment before it can be waited for
     killed_by = -(first.process.exitcode or 0) if first is not None else 0
     if first is not None and killed_by > 0 and not told.is_set():
         name = signal.Signals(killed_by).name if killed_by in set(signal.Signals) else f"signal {killed_by}"
