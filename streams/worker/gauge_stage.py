@@ -121,7 +121,7 @@ class GaugeStage:
             )
         require_readable(source, offset, library)
         if cut < low:
-            cut = _past_what_is_gone(source, cut, low, said)
+            cut = _past_what_is_gone(source, cut, low, offset, by_hand=said is not None and not said.metadata)
         with closing(read_range(source, cut, offset, library)) as batches:
             for batch in batches:
                 core.apply(batch)
@@ -129,16 +129,15 @@ class GaugeStage:
         return GaugeStageTask(task, core, source, offset, place, self._cuts, commit=mark.commit + 1, birth=None)
 
 
-def _past_what_is_gone(source: TopicPartition, cut: int, low: int, said: Committed | None) -> int:
-    """Where to go on from a snapshot that retention has overtaken: at what is left, where the group's offset says that
-    somebody wants that (moved by hand, it has no metadata)."""
+def _past_what_is_gone(source: TopicPartition, cut: int, low: int, offset: int, *, by_hand: bool) -> int:
+    """Where to go on from a snapshot that retention has overtaken: at what is left, where somebody has set the group's
+    offset, which says that this is wanted."""
     name = f"{source.topic}/{source.partition}"
-    if said is None or said.metadata:
-        to = low if said is None else said.offset
+    if not by_hand:
         raise StateLost(
             f"{name} begins at offset {low}, after the snapshot's {cut}: {low - cut} records between them were "
-            f"deleted, which the state lacks; to go on without them, set the group's offset of this partition to {to} "
-            "(kafka-consumer-groups --reset-offsets --to-offset), else restore the topic"
+            "deleted, which the state lacks; to go on without them, set the group's offset of this partition to "
+            f"{offset} (kafka-consumer-groups --reset-offsets --to-offset {offset}), else restore the topic"
         )
     _log.warning("records_skipped_by_hand", source=name, records=low - cut)
     return low
