@@ -30,6 +30,10 @@ _CONTROLS = msgspec.json.Decoder(Control)
 _ROWS_AT_ONCE = 20_000
 ARM_EVERY = 1000
 """Milliseconds of the ticks' clock, however many join tasks tick."""
+SMALL = 4 * 2**20
+"""A snapshot of fewer bytes is written as often as snapshots are."""
+LONGEST_REPLAY = 600_000
+"""Milliseconds of the ticks' clock after which one is written however large it is."""
 OTHER = "__other__"
 _NOBODY = ""
 """The name, which no model has, under which snapshots hold the control records."""
@@ -77,6 +81,7 @@ class GaugeTask:
         self._armed_clock = 0  # when detectors were last armed at a tick
         self._snapshot_clock = 0
         self._bytes_since_snapshot = 0
+        self._snapshot_size = 0  # of the last one, bytes
 
     def apply(self, batch: RecordBatch) -> GaugeStep:
         """Fold the messages of the batch. Raises FormatError where one is not ours: nothing must be skipped here."""
@@ -198,11 +203,13 @@ class GaugeTask:
                 step.outputs += gauge.control(control, self._clock.clock)
 
     def snapshot_due(self) -> bool:
-        """Whether 30 s of the ticks' clock or 64 MiB of outcomes have passed since the last cut."""
-        return (
-            self._clock.clock - self._snapshot_clock >= self._settings.snapshot_every
-            or self._bytes_since_snapshot >= self._settings.snapshot_bytes
-        )
+        """Whether 30 s of the ticks' clock or 64 MiB of outcomes have passed since the last cut. Where that was large,
+        not before outcomes of half its size, but after ten minutes at the latest: windows are written whole, and what
+        is replayed instead is no more than what is written."""
+        passed = self._clock.clock - self._snapshot_clock
+        worth = self._bytes_since_snapshot >= self._snapshot_size // 2 or passed >= LONGEST_REPLAY
+        due = passed >= self._settings.snapshot_every and (worth or self._snapshot_size < SMALL)
+        return due or self._bytes_since_snapshot >= self._settings.snapshot_bytes
 
     def snapshot(self, next_offset: int) -> list[OutputRecord]:
         """The records of a cut at `next_offset`: changed models and the head. They must all be in one transaction."""
@@ -227,6 +234,7 @@ class GaugeTask:
         records.append(head(Cut(next_offset, state, chunks)))
         self._snapshot_clock = self._clock.clock
         self._bytes_since_snapshot = 0
+        self._snapshot_size = sum(len(value) for _, value in records if value is not None)
         topic = self._settings.snapshots_topic
         return [OutputRecord(topic, key, value, self._partition) for key, value in records]
 
