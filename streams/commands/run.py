@@ -72,7 +72,7 @@ def run(
         if stage is not StageChoice.ALL:
             log = kafka_of(loaded)
             layout = _prepare(loaded, log, stage)
-            _tell(loaded, layout)
+            tell_of_topics(loaded, layout)
             run_stage(
                 cast("StageName", stage.value), loaded, log, layout,
                 instance=instance, from_now=from_now, http=(loaded.http.host, loaded.http.port),
@@ -81,7 +81,7 @@ def run(
         child = functools.partial(_child, loaded, instance, verbose=verbose, from_now=from_now)
         preload()
         with Children(("join", "gauge"), child) as children:
-            _tell(loaded, _prepare(loaded, kafka_of(loaded), stage))
+            tell_of_topics(loaded, _prepare(loaded, kafka_of(loaded), stage))
             raise typer.Exit(children.supervise((loaded.http.host, loaded.http.port)))
 
 
@@ -117,7 +117,7 @@ def _child(config: Config, instance: str | None, name: str, link: Link, *, verbo
         sys.exit(ending.exit_code)
 
 
-def _tell(config: Config, layout: Layout) -> None:
+def tell_of_topics(config: Config, layout: Layout) -> None:
     """What of the topics does not keep us from starting, and may hurt all the same."""
     for problem in problems(config, layout):
         _log.warning("topic_problem", problem=problem.text)

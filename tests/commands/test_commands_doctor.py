@@ -6,13 +6,15 @@ import json
 import zlib
 
 import pytest
+from structlog.testing import capture_logs
 
 from schemas import Config
 from streams.commands.doctor import examine
 from streams.commands.findings import Finding
+from streams.commands.run import tell_of_topics
 from streams.log import MemoryLog, Refused, Unreachable
 from streams.partitioner import partition_of
-from streams.worker import Exit
+from streams.worker import Exit, prepare
 
 NOW = 1_795_300_000_000
 CONFIG = Config()
@@ -114,3 +116,17 @@ def test_what_kafka_refuses_is_a_finding_and_exit_3(step: str, error: Exception,
     found, code = look(log)
     assert any(remedy in text for text in bad(found))
     assert code is Exit.KAFKA
+
+
+def test_run_tells_at_its_start_what_of_the_topics_may_hurt() -> None:
+    log = MemoryLog(clock=NOW)
+    for name in ("predictions", "labels"):
+        log.create_topic(name, 4)
+    with capture_logs() as said:
+        tell_of_topics(CONFIG, prepare(CONFIG, log.admin()))
+    assert [each["event"] for each in said] == ["topic_problem"] * 2
+    assert all("any time ahead" in each["problem"] for each in said)
+    healthy = cluster()
+    with capture_logs() as said:
+        tell_of_topics(CONFIG, prepare(CONFIG, healthy.admin()))
+    assert said == []

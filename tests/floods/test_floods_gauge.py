@@ -102,8 +102,8 @@ def test_an_event_of_a_thousand_classes_fits_into_a_message() -> None:
     windows = ModelWindows("m", replace(SETTINGS, task="multiclass", rolling=(10_000,)))
     rows = []
     for i in range(1_500):
-        made = Row(Kind.PREDICTED, number=2 * i, prediction=f"{i % 1_200:0900}", version="v")
-        label = f"{(i + i % 2) % 1_200:0900}"
+        made = Row(Kind.PREDICTED, number=2 * i, prediction=f"{i % 1_200:0450}", version="v")
+        label = f"{(i + i % 2) % 1_200:0450}"
         rows += [made, replace(made, kind=Kind.OUTCOME, number=2 * i + 1, label=label, label_timestamp=START)]
     windows.apply(rows_of(rows))
     for view in windows.tick(0, START, 100):

@@ -135,7 +135,6 @@ def _survive(cluster: Kafka, topics: Topics, capsys: pytest.CaptureFixture[str],
         wait_until(lambda: cluster.consumed(f"{topics.application_id}-join", ends), 120, "all input committed")
         log.send(traffic.sentinels())
         verdict = judge(cluster, topics, options, log.landed(), folder)
-        assert service.log().count("topic_problem") == 2, "said once of each input, whose timestamps are not bounded"
         assert service.terminate() == 0
 
     with capsys.disabled():
