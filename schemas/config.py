@@ -266,9 +266,8 @@ class Config(Section):
     @model_validator(mode="after")
     def _topics_are_not_our_own(self) -> Config:
         """What is read or published must not lie among the internal topics, which are written and deleted as ours."""
-        internal = (self.outcomes_topic, self.journal_topic, self.snapshots_topic)
         for key in TopicsConfig.model_fields:
-            if getattr(self.topics, key) in internal:
+            if getattr(self.topics, key) in self.internal_topics:
                 raise PydanticCustomError(
                     "topics", "is the name of an internal topic of kafka.application_id {ours}: change one of the two",
                     {"path": ("topics", key), "ours": self.kafka.application_id},
@@ -323,6 +322,11 @@ class Config(Section):
     def snapshots_topic(self) -> str:
         """<application_id>-snapshots"""
         return f"{self.kafka.application_id}-snapshots"
+
+    @property
+    def internal_topics(self) -> tuple[str, str, str]:
+        """The topics that state is restored from."""
+        return self.outcomes_topic, self.journal_topic, self.snapshots_topic
 
     @property
     def join_group(self) -> str:

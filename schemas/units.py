@@ -11,8 +11,9 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 LARGEST_EXACT = 2**53
-MAX_NUMBER = 1e100
 """Up to here every integer is a float of its own; beyond, a class stays text."""
+MAX_NUMBER = 1e100
+"""The largest number that an event may hold."""
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)")
 _DURATION_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}

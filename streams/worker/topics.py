@@ -173,12 +173,8 @@ def _own_problems(config: Config, layout: Layout) -> list[Problem]:
             problem = _count_problem(config, each, info)
             if problem is not None:
                 found.append(problem)
-        found += _own_policy_problems(each, info, holds_state=each.name in _state_topics(config))
+        found += _own_policy_problems(each, info, holds_state=each.name in config.internal_topics)
     return found
-
-
-def _state_topics(config: Config) -> tuple[str, ...]:
-    return config.journal_topic, config.snapshots_topic, config.outcomes_topic
 
 
 def _count_problem(config: Config, each: Wanted, info: TopicInfo) -> Problem | None:
