@@ -296,7 +296,7 @@ def _input_error(problem: ValidationError) -> InputError:
     """The first error, in the words of a dead letter: no values, and of names only those that are published anyway."""
     error, *others = problem.errors(include_url=False, include_input=False)
     if error["loc"][:1] == ("score",):  # a number or a map: of a map that is wrong, what is wrong inside it
-        error = next((each for each in others if each["loc"][0] == "score" and len(each["loc"]) > 2), error)
+        error = next((each for each in others if each["loc"][:1] == ("score",) and len(each["loc"]) > 2), error)
     location = error["loc"]
     field = error.get("ctx", {}).get("field") or (str(location[0]) if location else None)
     if field in _NAMED and len(location) > 1 and location[-1] != "[key]":

@@ -57,7 +57,7 @@ class Cuts:
     def grant(self, task: int, clock: int) -> bool:
         """Whether a task may write its snapshot in the turn of this wall clock, ms."""
         self.asked[task] = clock
-        first = next(each for each, at in self.asked.items() if clock - at < GONE)
+        first = next(each for each, at in self.asked.items() if 0 <= clock - at < GONE)
         if self.granted == clock or first != task:
             return False
         del self.asked[task]

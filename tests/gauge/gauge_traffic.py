@@ -88,19 +88,12 @@ class Traffic:
     def tick(self, task: int) -> Rows:
         """A tick, a second after the last one."""
         self.clock += 500
-        rows = Rows.blank(1, STRINGS, ("region",))
-        rows.kind[:] = Kind.TICK
         latest = START + self.made * 100
-        tick = Tick(task, 2, latest - 60_000 if task == 0 else None, task == 1, True, self.clock)
-        rows.payloads = {0: msgspec.json.encode(tick)}
-        return rows
+        return row_of(Tick(task, 2, latest - 60_000 if task == 0 else None, task == 1, True, self.clock))
 
     def control(self, key: str, value: bytes | None) -> Rows:
         """A record of the control topic."""
-        rows = Rows.blank(1, STRINGS, ("region",))
-        rows.kind[:] = Kind.CONTROL
-        rows.payloads = {0: msgspec.json.encode(Control(key, value, 0))}
-        return rows
+        return row_of(Control(key, value, 0))
 
     def messages(self, rounds: int, each: int = 60) -> list[bytes]:
         """A topic of `rounds` rounds of predictions, outcomes, corrections and ticks."""
@@ -113,6 +106,14 @@ class Traffic:
                 encode(concatenate([self.tick(1), outcomes, self.corrections(outcomes, 4), self.tick(0)]), 0, i)
             )
         return made
+
+
+def row_of(payload: Tick | Control) -> Rows:
+    """The row that carries it."""
+    rows = Rows.blank(1, STRINGS, ("region",))
+    rows.kind[:] = Kind.TICK if isinstance(payload, Tick) else Kind.CONTROL
+    rows.payloads = {0: msgspec.json.encode(payload)}
+    return rows
 
 
 def batch(messages: list[bytes], first: int) -> RecordBatch:

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -17,7 +16,7 @@ from streams.gauge import GaugeSettings, GaugeTask
 from streams.outcomes import Control, Kind, Rows, Tick, concatenate, encode
 
 sys.path.insert(0, str(Path(__file__).parent))
-from gauge_traffic import Traffic, batch
+from gauge_traffic import Traffic, batch, row_of
 from series_world import rows_of as series_rows
 
 HOUR = 3_600_000
@@ -103,19 +102,14 @@ def test_a_change_among_outcomes_that_waited_for_the_task_is_told_before_its_rec
         outputs = task.apply(batch([encode(rows, 0, 0)], 0)).outputs
         alerts.extend(json.loads(each.value or b"")["status"] for each in outputs if each.topic == "alerts")
 
-    def one(what: Kind, payload: Tick | Control) -> Rows:
-        rows = Rows.blank(1, ["x"], ())
-        rows.kind[:], rows.payloads = what, {0: msgspec.json.encode(payload)}
-        return rows
-
     def tick(seconds: int) -> None:
         clock = 1_790_000_000_000 + 1000 * seconds
-        feed(one(Kind.TICK, Tick(0, 1, clock - 60_000, idle=False, caught_up=True, clock=clock)))
+        feed(row_of(Tick(0, 1, clock - 60_000, idle=False, caught_up=True, clock=clock)))
 
     tick(0)
     values = (draw.random(3000) < 0.1).astype(float).tolist()
     profile = json.dumps({"profile": {"error": {"values": values, "rate": 1.0}}}).encode()
-    feed(one(Kind.CONTROL, Control("baseline/m/v1", profile, 0)))
+    feed(row_of(Control("baseline/m/v1", profile, 0)))
     n = 6000
     at = np.arange(n)
     wrong = draw.random(n) < np.where((at > 300) & (at < 800), 0.6, 0.1)

@@ -7,16 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
 from schemas import Config
 from streams.gauge import GaugeSettings, GaugeTask
-from streams.outcomes import Control, Kind, Rows, Tick, encode
+from streams.outcomes import Control, Rows, Tick, encode
 
 sys.path.insert(0, str(Path(__file__).parent))
-from gauge_traffic import batch
+from gauge_traffic import batch, row_of
 from series_world import rows_of
 
 START = 1_790_000_000_000
@@ -47,24 +46,18 @@ class World:
         self._read = event
         clock = START + event * SECOND
         self._fold(rows)
-        self._fold(_one(Kind.TICK, Tick(0, 1, clock - 60_000, idle=False, caught_up=True, clock=clock)))
+        self._fold(row_of(Tick(0, 1, clock - 60_000, idle=False, caught_up=True, clock=clock)))
         return str(self.told[-1]["state"])
 
     def ask(self, key: str, body: dict[str, Any] | None) -> None:
         """A record of the control topic."""
-        self._fold(_one(Kind.CONTROL, Control(key, None if body is None else json.dumps(body).encode(), 0)))
+        self._fold(row_of(Control(key, None if body is None else json.dumps(body).encode(), 0)))
 
     def _fold(self, rows: Rows) -> None:
         for output in self._task.apply(batch([encode(rows, 0, 0)], 0)).outputs:
             event = json.loads(output.value or b"")
             if event.get("detector") == "windowed_ks" and "state" in event:
                 self.told.append(event)
-
-
-def _one(kind: Kind, payload: Tick | Control) -> Rows:
-    rows = Rows.blank(1, ["x"], ())
-    rows.kind[:], rows.payloads = kind, {0: msgspec.json.encode(payload)}
-    return rows
 
 
 def test_a_rebaseline_waits_for_the_event_time_that_it_asks_for() -> None:

@@ -165,10 +165,8 @@ def rows_are_as_sent(rows: Rows, log: Sequence[Logged]) -> int:
 
 
 def _alike(row: Row, prediction: Prediction) -> None:
-    wanted: list[Any] = [
-        *(prediction.model, prediction.version, prediction.variant, prediction.region, prediction.timestamp)
-    ]
-    found: list[Any] = [row.model, row.version, row.variant, row.region, row.timestamp]
+    names = ("model", "version", "variant", "region", "timestamp")
+    wanted, found = [[getattr(each, name) for name in names] for each in (prediction, row)]
     if row.kind != UNLABELLED:
         wanted += [_class(prediction.prediction), prediction.score]
         found += [_class(row.prediction), _number(row.score)]

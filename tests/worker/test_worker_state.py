@@ -343,7 +343,7 @@ def test_markers_behind_the_last_outcomes_are_gone_past_although_nothing_more_co
         upstream.begin()
         upstream.produce(OutputRecord("app-outcomes", b"k", f"m{number}".encode(), 0))
         upstream.commit(1) if number < 2 else upstream.abort(1)
-    rig.turns(gauge, 120)
+        rig.turns(gauge, 120)
     assert rig.committed("app-outcomes", 0, "app-gauge") == rig.log.partition(place).end
     gauge.stop()
     gauge.last_turn()
