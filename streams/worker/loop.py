@@ -342,7 +342,8 @@ class Worker:
             self._running[number].committed.update(turn.offsets)
         if batches:
             self._warmed_up()
-        self.telemetry.committed(turns, batches, self._clock.steady() - started, self._committer.counts)
+        took = self._clock.steady() - started
+        self.telemetry.committed(turns, batches, took, self._committer.counts, self._clock.now())
 
     def _stall_since(self, started: float) -> float:
         took = self._clock.steady() - started

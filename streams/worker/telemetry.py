@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
@@ -54,6 +55,9 @@ class Telemetry:
             return Histogram(f"streamgauge_{name}", text, ["stage"], registry=self.registry, buckets=buckets)
 
         self._input = counter("input_records_total", "Records read and committed.", "topic")
+        self._delay = counter(
+            "input_delay_seconds_total", "Seconds from the records' timestamps to their commit, summed.", "topic"
+        )
         self._output = counter("output_records_total", "Records published and committed.", "topic")
         self._dead = counter("dead_letters_total", "Dead letters published.")
         self._alerts = counter("alerts_total", "Alert events published.")
@@ -107,13 +111,19 @@ class Telemetry:
         self._losses.labels(self._stage).inc()
 
     def committed(
-        self, turns: Mapping[int, Turn], batches: Sequence[RecordBatch], seconds: float, counts: CommitCounts
+        self,
+        turns: Mapping[int, Turn],
+        batches: Sequence[RecordBatch],
+        seconds: float,
+        counts: CommitCounts,
+        clock: int,
     ) -> None:
-        """A transaction has been committed."""
+        """A transaction has been committed, after `seconds`, at `clock` (epoch milliseconds)."""
         stage = self._stage
         self._commit.labels(stage).observe(seconds)
         for batch in batches:
             self._input.labels(stage, batch.source.topic).inc(len(batch))
+            self._delay.labels(stage, batch.source.topic).inc(_delay(batch, clock))
         topics: dict[str, int] = {}
         for number, turn in turns.items():
             for record in (*turn.outputs, *turn.closing):
@@ -145,3 +155,13 @@ class Telemetry:
                 lag = consumer.lag(partition)
                 if lag is not None:
                     self._lag.labels(self._stage, partition.topic, str(partition.partition)).set(lag)
+
+
+def _delay(batch: RecordBatch, clock: int) -> float:
+    """Seconds from the records' timestamps to `clock`, summed; 0 for one without a timestamp, or with one to come.
+
+    By Little's law what is summed in a second is the number of records that waited in it, on average: the lag, and
+    nothing between two looks at it is missed (J. D. C. Little, 1961: "A proof for the queuing formula L = λW").
+    """
+    stamped = batch.timestamps[batch.timestamps >= 0]
+    return float(np.maximum(clock - stamped, 0).sum()) / 1000

@@ -19,7 +19,8 @@ PANELS: Mapping[str, Sequence[str]] = {
     "open files and threads": ("join.files", "gauge.files", "join.threads", "gauge.threads"),
     "held records": ("join.held",),
     "lag, records": ("join.lag", "gauge.lag"),
-    "commit, ms": ("join.commit", "gauge.commit"),
+    "from timestamp to commit, ms": ("join.delay", "gauge.delay"),
+    "commit, ms": ("join.commit", "gauge.commit", "control.commit"),
 }
 
 

@@ -62,12 +62,14 @@ def test_a_single_outlier_and_a_sample_without_a_value_change_nothing() -> None:
 def test_a_run_that_was_broken_off_is_judged_by_its_samples(tmp_path: Path) -> None:
     samples: list[Sample] = []
     for i, at in enumerate(SECONDS):
-        sample = {"seconds": at, "join.read": 1000.0 * at}
-        samples.append(sample | {name: 10.0 + i * (name == "gauge.rss_least") for name in judged()})
+        disturbed = i // 6 == 20  # a minute in which the machine had other guests, and everything took its time
+        sample = {"seconds": at, "join.read": 1000.0 * at, "machine.steal": 40.0 * disturbed}
+        samples.append(sample | {name: 10.0 + 500.0 * disturbed + i * (name == "gauge.rss_least") for name in judged()})
         write(samples, tmp_path / "samples.csv")
     found = main(["--samples", str(tmp_path / "samples.csv"), "--out", str(tmp_path)])
     verdicts = {each["name"]: each["verdict"] for each in found["slopes"]}
     assert {name for name, verdict in verdicts.items() if verdict != "under"} == {"gauge.rss_least"}
+    assert found["minutes_left_out"] == 1 and {each["minutes"] for each in found["slopes"]} == {39}
     assert found["rate"] == 1000.0
     assert json.loads((tmp_path / "soak.json").read_text()) == found
     assert ET.parse(tmp_path / "soak.svg").getroot().tag.endswith("svg")

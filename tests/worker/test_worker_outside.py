@@ -20,8 +20,9 @@ from worker_rig import Rig
 from streams.log import Committed
 from streams.records import RecordBatch, TopicPartition
 from streams.state import StateError
-from streams.worker import Misfit
+from streams.worker import Misfit, Telemetry
 from streams.worker.batches import join_batches
+from streams.worker.commit import CommitCounts
 from streams.worker.exposition import merge_expositions
 from streams.worker.http import Answers, HttpServer
 from streams.worker.journal import MOST_LANDED, Envelope, Ledger, Terms, envelope_record, open_envelope
@@ -101,10 +102,22 @@ def test_a_worker_is_ready_once_its_tasks_are_restored_and_tells_its_figures() -
     assert worker.telemetry.status.ready
     text = worker.telemetry.exposition().decode()
     assert 'streamgauge_input_records_total{stage="join",topic="predictions"} 2.0' in text
+    assert 'streamgauge_input_delay_seconds_total{stage="join",topic="predictions"}' in text
     assert 'streamgauge_ready{stage="join"} 1.0' in text
     assert 'streamgauge_transactions_total{outcome="committed",stage="join"}' in text
     worker.close()
     assert not worker.telemetry.status.ready
+
+
+def test_the_delay_is_from_each_records_timestamp_to_the_commit_and_leaves_out_those_that_tell_no_past() -> None:
+    telemetry = Telemetry("join", "dead-letters", "alerts")
+    stamps = np.array([1_000, 2_000, -1, 9_000], dtype=np.int64)  # one without a timestamp, one ahead of our clock
+    batch = RecordBatch(A, np.arange(4, dtype=np.int64), stamps, [b""] * 4)
+    for clock in (4_000, 4_500):
+        telemetry.committed({}, [batch], 0.1, CommitCounts(), clock)
+    text = telemetry.exposition().decode()
+    assert 'streamgauge_input_delay_seconds_total{stage="join",topic="a"} 11.0' in text  # 3 + 2, then 3.5 + 2.5
+    assert 'streamgauge_input_records_total{stage="join",topic="a"} 8.0' in text
 
 
 def test_expositions_of_two_processes_become_one_family_each() -> None:
