@@ -50,6 +50,38 @@ def test_the_markers_of_a_transaction_appear_one_after_the_other(offsets_first: 
     assert not cluster.log.transactions.ending
 
 
+def test_a_marker_that_comes_late_leaves_committed_offsets_whose_records_cannot_be_seen() -> None:
+    cluster = MemoryCluster()
+    member, producer = joined(cluster), cluster.producer("x")
+    cluster.log.faults.late.add(FIRST)
+    producer.begin()
+    for partition in range(2):
+        producer.produce(OutputRecord("t", None, b"v", partition))
+    producer.send_offsets({FIRST: at(1, "1")}, member.consumer.group_metadata(), PATIENCE)
+    producer.commit(PATIENCE)
+    cluster.append("t", b"behind it", partition=0)
+    assert cluster.log.group("g").offsets[FIRST] == at(1, "1")
+    assert (values(cluster, FIRST), values(cluster, SECOND)) == ([], [b"v"])
+    cluster.log.faults.late.clear()
+    cluster.log.advance(1)
+    assert values(cluster, FIRST) == [b"v", b"behind it"]
+
+
+def test_what_a_users_transaction_writes_is_seen_once_it_is_committed_and_never_if_it_is_aborted() -> None:
+    cluster = MemoryCluster()
+    cluster.topic("t", 2)
+    transactions = cluster.log.transactions
+    for committed in (False, True):
+        epoch = transactions.init("service")
+        opened = transactions.open("service", epoch)
+        transactions.add(opened, FIRST)
+        cluster.log.append("t", b"%d" % committed, partition=0, transaction=opened.serial)
+        cluster.append("t", b"plain", partition=0)
+        assert values(cluster, FIRST) == [b"plain"] * committed
+        transactions.end("service", epoch, committed=committed)
+    assert values(cluster, FIRST) == [b"plain", b"1", b"plain"]
+
+
 class Death(BaseException):
     """The process dies."""
 

@@ -8,6 +8,8 @@
 |---|---|
 | markers take offsets | `streams/log/memory/partition.py`, always |
 | markers appear one after the other; offsets before or after them | `transactions._finish`; `world._step` |
+| markers that come seconds late, the offsets long there | `late markers` |
+| inputs written in transactions, committed or aborted | `transaction`; services.py |
 | open transactions hold the last stable offset back, and the end is that | `partition.stable_end`, always |
 | committed offsets are unstable while a transaction is open | `transactions.unstable_for`, always |
 | fencing by member and generation, not by ownership | `group.verify_offsets`, always |

@@ -183,3 +183,15 @@ def _troubles(draw: random.Random, plan: Plan) -> Iterator[Trouble]:
     if stall is not None and stall.topic == "labels" and draw.random() < 0.5:
         middle = (stall.begin + stall.end) // 2
         yield Trouble(middle, draw.choice(("hire", "rebalance", "retire")), f"join-{draw.choice((0, 1))}")
+    for _ in range(draw.choice((0, 0, 0, 1, 2))):
+        ending = draw.choice(("committed", "aborted"))
+        yield Trouble(draw.randrange(plan.span), "transaction", lasting=draw.choice((500, 3_000, 6_000)), error=ending)
+    if draw.random() < 0.25:  # who takes over meets offsets whose journal, snapshot or outcomes cannot be seen yet
+        topic, stage = draw.choice(
+            (("journal", "join"), ("journal", "join"), ("snapshots", "gauge"), ("outcomes", "join"))
+        )
+        at = draw.randrange(plan.span)
+        late = draw.choice((3_000, 14_000, 20_000))
+        yield Trouble(at, "hire", f"{stage}-1")
+        yield Trouble(at + 2 * SECOND, "late markers", lasting=late, place=(topic, draw.randrange(plan.partitions)))
+        yield Trouble(at + 2 * SECOND, "kill", f"{stage}-0", "commit", "after", lasting=draw.choice((2_000, 25_000)))

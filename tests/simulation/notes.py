@@ -49,6 +49,8 @@ class Notes:
             seen["a membership lost inside a poll"] += 1
         elif step == "produce" and when == "before" and self._world.log.faults.linger:
             seen["a record that lingers in its producer"] += 1
+        elif step == "read" and when == "before":
+            seen["a restore while offsets are committed whose records cannot be seen yet"] += self._hidden()
         elif (step, when) == ("commit", "after"):
             self._unanswered.discard(slot.member.name)
             seen["a zombie's commit is applied, its session has ended"] += slot.member.name in self._zombies
@@ -135,6 +137,12 @@ class Notes:
         self._zombies.discard(slot.member.name)
         self._unanswered.discard(slot.member.name)
         self.crew(slot.member.stage)
+
+    def _hidden(self) -> bool:
+        log = self._world.log
+        return log.transactions.ending and any(
+            log.partition(place).stable_end < log.partition(place).end for place in log.faults.late
+        )
 
     def _group(self, slot: Slot) -> Group:
         config = self._world.config

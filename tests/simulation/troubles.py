@@ -49,15 +49,25 @@ def _late_produce(world: World, trouble: Trouble) -> None:
 
 
 def _outage(world: World, trouble: Trouble) -> None:
-    assert trouble.place is not None
-    topic, number = trouble.place
-    own = {"outcomes": world.config.outcomes_topic, "journal": world.config.journal_topic,
-           "snapshots": world.config.snapshots_topic}  # fmt: skip
-    place = TopicPartition(
-        own.get(topic, TOPICS[topic]), number % world.log.partition_count(own.get(topic, TOPICS[topic]))
-    )
+    place = _place(world, trouble)
     world.log.faults.down.add(place)
     world.later(trouble.lasting, lambda: world.log.faults.down.discard(place))
+
+
+def _late_markers(world: World, trouble: Trouble) -> None:
+    """The coordinator does not reach a partition: offsets are committed whose records cannot be seen yet."""
+    place = _place(world, trouble)
+    world.log.faults.late.add(place)
+    world.later(trouble.lasting, lambda: world.log.faults.late.discard(place))
+
+
+def _place(world: World, trouble: Trouble) -> TopicPartition:
+    assert trouble.place is not None
+    name, number = trouble.place
+    own = {"outcomes": world.config.outcomes_topic, "journal": world.config.journal_topic,
+           "snapshots": world.config.snapshots_topic}  # fmt: skip
+    topic = own[name] if name in own else TOPICS[name]
+    return TopicPartition(topic, number % world.log.partition_count(topic))
 
 
 def _twin(world: World, trouble: Trouble) -> None:
@@ -164,6 +174,11 @@ def _scale(world: World, trouble: Trouble) -> None:
     world.later(SECOND if retiring else 0, grow)
 
 
+def _transaction(world: World, trouble: Trouble) -> None:
+    """The services write in a transaction for a while, or some of them what they take back."""
+    world.later(trouble.lasting, world.services.begin(committed=trouble.error != "aborted"))
+
+
 def _small_chunks(world: World, trouble: Trouble) -> None:
     """Snapshots are cut into chunks of a few hundred bytes from now on."""
     snapshots.CHUNK = 600
@@ -195,6 +210,7 @@ KINDS: Mapping[str, Callable[[World, Trouble], None]] = {
     "rebalance": _rebalance,
     "late produce": _late_produce,
     "outage": _outage,
+    "late markers": _late_markers,
     "twin": _twin,
     "swap": _swap,
     "downtime": _downtime,
@@ -202,6 +218,7 @@ KINDS: Mapping[str, Callable[[World, Trouble], None]] = {
     "compaction": _compaction,
     "scale": _scale,
     "small chunks": _small_chunks,
+    "transaction": _transaction,
     "acknowledge": _acknowledge,
 }
 """By their names in a plan."""

@@ -31,13 +31,14 @@ from streams.log import (
     UnknownOutcome,
     Unreachable,
 )
-from streams.records import TopicPartition
+from streams.records import OutputRecord, TopicPartition
 from streams.worker import upkeep
 from tests.integration.rows import Violation
 from tests.integration.traffic import HOUR, Logged, Record, Traffic
 from tests.simulation.application import TOPICS, Application, MemberClock
 from tests.simulation.notes import Notes
 from tests.simulation.plan import POISON, SECOND, START, Plan, Trouble
+from tests.simulation.services import Services
 from tests.simulation.slots import Slot
 from tests.simulation.troubles import KINDS
 
@@ -76,6 +77,7 @@ class World:
         self._dead: list[Any] = []
         self._promised: list[tuple[int, Callable[[], None]]] = []
         self.notes = Notes(self)
+        self.services = Services(self.log, self.seen)
         self._hub = greenlet.getcurrent()
         self.log.faults.hook, self.log.faults.told = self._step, self._refused
         self.log.faults.fetch = self._fetch
@@ -150,7 +152,8 @@ class World:
 
     def append(self, record: Record) -> None:
         """A record of a user's reaches the log."""
-        place, offset = self.log.append(TOPICS[record.topic], record.value, key=record.key, timestamp=record.timestamp)
+        written = OutputRecord(TOPICS[record.topic], record.key, record.value)
+        place, offset = self.services.append(written, record.timestamp)
         self.sent.append(Logged(record, place.partition, offset))
 
     # -- the scheduler -------------------------------------------------------------------------------------------

@@ -54,9 +54,10 @@ class Faults:
     or not.
 
     `fetch`, where set, says which of a consumer's partitions answer a poll, in which order, and with at most how many
-    records. `down` are partitions without a leader: nothing is read from them or written to them. While `linger` is
-    set, records stay in their producer until it commits; with the producer they are lost. A transaction's offsets are
-    committed after its markers, or before them (`offsets_first`).
+    records. `down` are partitions without a leader: nothing is read from them or written to them. To those in `late`
+    the coordinator cannot write markers at present, although all else goes on: what was committed there is not to be
+    seen yet, its offsets are. While `linger` is set, records stay in their producer until it commits; with the producer
+    they are lost. A transaction's offsets are committed after its markers, or before them (`offsets_first`).
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,7 @@ class Faults:
         self.told: Callable[[str, LogError], None] | None = None
         self.fetch: Fetch | None = None
         self.down: set[TopicPartition] = set()
+        self.late: set[TopicPartition] = set()
         self.linger = False
         self.offsets_first = False
 

@@ -107,13 +107,14 @@ class MemoryLog:
         partition: int | None = None,
         timestamp: int | None = None,
         headers: Headers = (),
+        transaction: int = 0,
     ) -> tuple[TopicPartition, int]:
-        """A user's plain producer: outside any transaction. Where it went."""
+        """A user's producer: outside any transaction, or in the one of this serial. Where it went."""
         record = OutputRecord(topic, key, value, partition, headers)
         refuse_large_record(record)
         target = self.target(record)
         when = self.clock if timestamp is None else timestamp
-        return target, self.partition(target).append(when, key, value, headers)
+        return target, self.partition(target).append(when, key, value, headers, transaction)
 
     def expire_before(self, partition: TopicPartition, offset: int) -> None:
         """Retention has deleted everything before `offset`."""

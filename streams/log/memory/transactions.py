@@ -5,7 +5,8 @@ READY ──first record or offset──► OPEN ──commit──► ENDING �
 
 Once it is ending, a transaction's markers reach its partitions and groups one after the other (KIP-98), whatever
 becomes of its producer: others see some of it before the rest. A partition without a leader gets its marker once it has
-one; until then the id can open no other transaction. What is too old is found at the coordinator's next scan.
+one, and others may get theirs late as well; until then the id can open no other transaction. What is too old is found
+at the coordinator's next scan.
 """
 
 from __future__ import annotations
@@ -157,7 +158,8 @@ class Transactions:
 
     def _write_marker(self, transaction: Transaction) -> bool:
         """The next marker that can be written. Returns whether there was one."""
-        place = next((each for each in transaction.partitions if each not in self._faults.down), None)
+        faults = self._faults
+        place = next((p for p in transaction.partitions if p not in faults.down and p not in faults.late), None)
         if place is not None and not (self._faults.offsets_first and transaction.offsets):
             transaction.partitions.remove(place)
             self._partition(place).finish(transaction.serial, self._clock(), committed=bool(transaction.committed))
