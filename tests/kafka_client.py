@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 _TIMEOUT = 30.0
@@ -72,13 +72,18 @@ class Kafka:
 
     def ends(self, topic: str, *, committed: bool = True) -> dict[int, int]:
         """The end of each partition: the last stable offset, or (committed=False) the high watermark."""
-        client = self._stable if committed else self._all
-        found: dict[int, int] = {}
+        return {
+            number: end for number, (_, end) in self._bounds(topic, self._stable if committed else self._all).items()
+        }
+
+    def _bounds(self, topic: str, client: Consumer) -> dict[int, tuple[int, int]]:
+        """Low watermark and end of each partition, as this client sees them."""
+        found: dict[int, tuple[int, int]] = {}
         for number in self.partitions(topic):
             deadline = time.monotonic() + _TIMEOUT
             while number not in found:
                 try:
-                    found[number] = client.get_watermark_offsets(TopicPartition(topic, number), timeout=5)[1]
+                    found[number] = client.get_watermark_offsets(TopicPartition(topic, number), timeout=5)
                 except KafkaException:  # a leader that has just been made does not know it yet
                     assert time.monotonic() < deadline, f"{topic}/{number} does not answer"
         return found
@@ -101,13 +106,23 @@ class Kafka:
             return False
         return all(max(place.offset, 0) >= ends[place.topic, place.partition] for place in places)
 
+    def offsets(self, group: str, *topics: str) -> dict[tuple[str, int], tuple[int, str]]:
+        """What the group has committed of each partition of these topics: the offset and its metadata."""
+        client = self._client(group)
+        try:
+            asked = [TopicPartition(topic, number) for topic in topics for number in self.partitions(topic)]
+            found = client.committed(asked, timeout=_TIMEOUT)
+        finally:
+            client.close()
+        return {(each.topic, each.partition): (each.offset, each.metadata or "") for each in found if each.offset >= 0}
+
     def read(self, topic: str, timeout: float = 60) -> list[Any]:
-        """All committed messages of a topic, up to its end as of now."""
-        ends = {number: end for number, end in self.ends(topic).items() if end > 0}
+        """All committed messages that a topic still holds, up to its end as of now."""
+        ends = {number: end for number, (low, end) in self._bounds(topic, self._stable).items() if end > low}
         consumer = self._client("reader")
         found: list[Any] = []
         try:
-            consumer.assign([TopicPartition(topic, number, 0) for number in ends])
+            consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in ends])
             deadline = time.monotonic() + timeout
             while any(place.offset < ends[place.partition] for place in consumer.position(_places(topic, ends))):
                 assert time.monotonic() < deadline, f"{topic} could not be read to its end within {timeout} s"

@@ -30,7 +30,7 @@ def text(survived: Survived) -> str:
         f"found no Kafka; "
         f"{survived.records:,} records; 0 wrong"
     )
-    lines.append(survived.verdict.text())
+    lines.append(f"{survived.verdict.text()}; {survived.agreeing} offsets agree with journal and snapshots")
     return "\n".join(lines)
 
 

@@ -20,7 +20,7 @@ from tests.chaos.plan import DYNAMIC, SLOTS, Deed
 from tests.chaos.traffic import Flow
 from tests.integration.application import PARTITIONS, Topics, settings
 from tests.integration.traffic import HOUR, Traffic
-from tests.integration.verdict import Verdict, judge
+from tests.integration.verdict import Verdict, judge, judge_state
 from tests.kafka_client import Kafka
 
 DAY = 24 * HOUR
@@ -58,6 +58,7 @@ class Survived:
     workers_without_kafka: int
     seconds: float
     verdict: Verdict
+    agreeing: int  # offsets that journal and snapshots agree with
 
     @property
     def histogram(self) -> Counter[tuple[str, str]]:
@@ -110,15 +111,18 @@ def survive(
                 tell(f"{len(log) - len(sent)} records lie twice in the inputs: the traffic's own producer's copies")
             try:
                 verdict = judge(kafka, topics, options, log, folder, patience=pace.patience)
+                for slot in fleet.running:
+                    fleet.retire(slot)
+                agreeing = judge_state(kafka, topics, options, folder)
             except AssertionError:
                 tell(f"what was wrong can be looked at: {keep(kafka, topics, folder)}")
                 raise
-            for slot in fleet.running:
-                fleet.retire(slot)
         finally:
             flow.stop()
         ended = fleet.hung, fleet.fenced, fleet.unreachable
-        return Survived(done, len(log), fleet.started, fleet.retired, *ended, time.monotonic() - began, verdict)
+        return Survived(
+            done, len(log), fleet.started, fleet.retired, *ended, time.monotonic() - began, verdict, agreeing
+        )
 
 
 def _come_and_go(fleet: Fleet, number: int) -> None:

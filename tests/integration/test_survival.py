@@ -19,7 +19,7 @@ from tests.integration import oracle
 from tests.integration.application import PARTITIONS, Topics, settings
 from tests.integration.traffic import HOUR, Record, Traffic
 from tests.integration.transactions import transactions
-from tests.integration.verdict import Sending, judge
+from tests.integration.verdict import Sending, judge, judge_state
 from tests.kafka_client import Kafka, input_ends
 from tests.service import Service, wait_until
 
@@ -136,11 +136,12 @@ def _survive(cluster: Kafka, topics: Topics, capsys: pytest.CaptureFixture[str],
         log.send(traffic.sentinels())
         verdict = judge(cluster, topics, options, log.landed(), folder)
         assert service.terminate() == 0
+        agreeing = judge_state(cluster, topics, options, folder)
 
     with capsys.disabled():
         print(
             f"\nsurvived {len(DEATHS)} kills over {len(log.landed()):,} records, with {open_records} records of open "
-            f"transactions on the broker: {verdict.text()}"
+            f"transactions on the broker: {verdict.text()}; {agreeing} offsets agree with journal and snapshots"
         )
     compared = verdict.compared
     assert compared.windows > 150 and compared.values > 1_000 and compared.counts > 1_000

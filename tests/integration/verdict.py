@@ -20,9 +20,10 @@ from schemas import Config, load_config
 from streams.records import TopicPartition
 from tests.integration import checkers, oracle
 from tests.integration.again import Message, outcomes_of, pass_again, said, was_said
-from tests.integration.application import ROLLING, RULE, SIZES, Topics
+from tests.integration.application import PARTITIONS, ROLLING, RULE, SIZES, Topics
 from tests.integration.row_checks import RowChecks, rolling_equals_one_pass, rows_are_as_sent
 from tests.integration.rows import read_message
+from tests.integration.state_checks import state_agrees
 from tests.integration.traffic import BROKEN, Logged, Record
 from tests.kafka_client import Kafka
 
@@ -146,6 +147,14 @@ def judge(
         assert said(made, topic) - was_said(records) == Counter(), f"{topic}: one pass says more"
         assert was_said(records) - said(made, topic) == Counter(), f"{topic}: one pass says less"
     return Verdict(compared, dead, sum(once), revisions, firings, len(alerts), len(events), rows)
+
+
+def judge_state(cluster: Kafka, topics: Topics, options: Mapping[str, Any], folder: Path) -> int:
+    """Once the application has been stopped: what its last commits left in the group's offsets, the journal and the
+    snapshots. Returns how much was compared. AssertionError says what is wrong."""
+    compared = state_agrees(cluster, _config(options, folder), *topics.inputs.values(), topics["control"])
+    assert compared >= PARTITIONS * len(topics.inputs), f"only {compared} offsets were there to be compared"
+    return compared
 
 
 def _check_rows(

@@ -1,30 +1,13 @@
-"""Reads what the application wrote to the in-memory log, without its code; journal and snapshots with msgpack:
-envelopes and heads are a magic, a version, a CRC-32 and a body.
-"""
+"""Reads what the application wrote to the in-memory log, without its code."""
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Iterator
-from typing import Any
-
-import msgspec
 
 from streams.log import MemoryLog
 from streams.log.memory import Entry
 from streams.records import TopicPartition
 from tests.integration.checkers import Published
-
-_HEAD = struct.Struct(">4sHI")
-
-
-def read_state(magic: bytes, value: bytes) -> Any:
-    """The tree of an envelope (`SGJE`) or a snapshot's head (`SGHD`)."""
-    found, _, checksum = _HEAD.unpack_from(value)
-    body = value[_HEAD.size :]
-    assert found == magic and zlib.crc32(body) == checksum
-    return msgspec.msgpack.Decoder(ext_hook=lambda code, data: (code, bytes(data))).decode(body)
 
 
 def places(log: MemoryLog, topic: str) -> list[TopicPartition]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from streams.gauge import snapshots
 from streams.records import TopicPartition
+from tests.integration.state_checks import read_state
 from tests.integration.traffic import HOUR, Order, Record
 from tests.simulation.application import TOPICS
 from tests.simulation.plan import SECOND, Trouble
 from tests.simulation.slots import Slot
-from tests.simulation.topics import newest_committed, places, published, read_state
+from tests.simulation.topics import newest_committed, places, published
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from typing import Any
 
 from streams.records import TopicPartition
 from tests.integration.row_checks import RowChecks
 from tests.integration.rows import COUNT, OUTCOME, PREDICTED, RETRACTED, UNLABELLED, Message, Violation, read_message
+from tests.integration.state_checks import Offsets, journal_agrees, snapshot_agrees
 from tests.integration.traffic import HORIZON, MINUTE
-from tests.simulation.topics import committed, newest_committed, places, read_state
+from tests.simulation.topics import committed, newest_committed, places
 from tests.simulation.world import World
 
 MOST_METADATA = 255
@@ -79,36 +79,22 @@ class Watch(RowChecks):
     # -- offsets, journal and snapshots --------------------------------------------------------------------------
 
     def _agree(self, world: World) -> None:
-        group = world.log.group(world.config.join_group).offsets
+        group = _offsets(world, world.config.join_group)
         for place in places(world.log, world.config.journal_topic):
             entry = newest_committed(world.log, place)
             if entry is None:
                 continue
             assert entry.value is not None
-            said: Any = read_state(b"SGJE", entry.value)
-            self.checks["offsets_journal_and_snapshots_agree"] += 1
+            said = journal_agrees(entry.value, group)
+            self.checks["offsets_journal_and_snapshots_agree"] += len(said["sources"])
             self._floors[place.partition] = said["floor"]
-            for topic, number, offset, metadata in said["sources"]:
-                source = TopicPartition(topic, number)
-                held = group.get(source)
-                if held is not None and (held.offset, held.metadata) != (offset, metadata):
-                    raise Violation(
-                        "offsets_journal_and_snapshots_agree",
-                        f"{source}: the group has {held}, the journal {offset} {metadata}",
-                    )
-                self._metadata(source, metadata, said["commit"])
-        offsets = world.log.group(world.config.gauge_group).offsets
+            for topic, number, _, metadata in said["sources"]:
+                self._metadata(TopicPartition(topic, number), metadata, said["commit"])
+        offsets = _offsets(world, world.config.gauge_group)
         for place in places(world.log, world.config.snapshots_topic):
             entry = newest_committed(world.log, place, b"head")
-            source = TopicPartition(world.config.outcomes_topic, place.partition)
-            if entry is None or entry.value is None or source not in offsets:
-                continue
-            cut = read_state(b"SGHD", entry.value)["offset"]
-            if cut > offsets[source].offset:
-                raise Violation(
-                    "offsets_journal_and_snapshots_agree",
-                    f"{source}: the snapshot is of {cut}, the group has {offsets[source].offset}",
-                )
+            if entry is not None and entry.value is not None:
+                snapshot_agrees(entry.value, TopicPartition(world.config.outcomes_topic, place.partition), offsets)
 
     def _metadata(self, source: TopicPartition, metadata: str, commit: int) -> None:
         told = json.loads(metadata)
@@ -120,3 +106,7 @@ class Watch(RowChecks):
             raise Violation("watermarks_never_fall", f"{source}: {watermark} after {before}")
         if watermark is not None:
             self._watermarks[source] = watermark
+
+
+def _offsets(world: World, group: str) -> Offsets:
+    return {place: (held.offset, held.metadata) for place, held in world.log.group(group).offsets.items()}
