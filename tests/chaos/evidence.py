@@ -21,7 +21,7 @@ def as_it_lies(kafka: Kafka, topics: Topics, log: Sequence[Logged]) -> list[Logg
     """
     there = {
         (topic, message.partition(), message.offset()): message
-        for topic in topics.inputs.values()
+        for topic in topics.sources.values()
         for message in kafka.read(topic)
     }
     found = [logged for logged in log if logged.offset is not None]
@@ -41,7 +41,7 @@ def as_it_lies(kafka: Kafka, topics: Topics, log: Sequence[Logged]) -> list[Logg
 
 def keep(kafka: Kafka, topics: Topics, folder: Path) -> Path:
     """All committed records of all topics, a file a topic, a line a record."""
-    for topic in [*topics.inputs.values(), *topics.outputs]:
+    for topic in [*topics.sources.values(), *topics.outputs]:
         with (folder / f"{topic}.jsonl").open("w") as out:
             for message in kafka.read(topic):
                 out.write(json.dumps(_plain(message)) + "\n")

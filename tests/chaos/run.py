@@ -103,8 +103,7 @@ def survive(
                 tell(f"{time.monotonic() - began:5.0f} s  {number + 1}/{len(deeds)}  {deed}")
                 done.append(do(deed, scene))
             tell(f"{time.monotonic() - began:5.0f} s  the rest of the traffic, and the verdict")
-            flow.finish()
-            settle(scene)
+            flow.finish(lambda: settle(scene))
             sent = flow.after(traffic.sentinels())
             log = as_it_lies(kafka, topics, sent)
             if len(log) > len(sent):

@@ -1,17 +1,24 @@
-"""Traffic that flows all the while: a thread that sends the survival test's records, and never all of them."""
+"""Traffic that flows all the while: a thread that sends the survival test's records, and never all of them, and now and
+then a control record, as somebody on duty would."""
 
 from __future__ import annotations
 
+import json
 import math
+import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tests.integration.application import Topics
-from tests.integration.traffic import Logged, Record
+from tests.integration.orders import MUTING, order
+from tests.integration.traffic import Logged, Order, Record
 from tests.integration.verdict import Sending
 
 _PACE = 0.05
+_ORDER_EVERY = 4.0
+_DELETED = 0.2
+_PARTS = 12
 
 
 class Flow:
@@ -22,6 +29,8 @@ class Flow:
         self._records = records
         self._rate = per_second
         self._sent = 0
+        self._draw = random.Random(f"orders {len(records)}")
+        self._ordered = time.monotonic()
         self._told = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
@@ -42,13 +51,17 @@ class Flow:
         self._told.set()
         self._thread.join()
 
-    def finish(self) -> None:
-        """Stop; send what is left, all at once."""
+    def finish(self, settle: Callable[[], None]) -> None:
+        """Stop; send what is left, a part at a time and `settle` after each: sent at once, one partition's would all be
+        read before another's, and models would learn what is normal from both sides of the change."""
         self.check()
         self.stop()
-        self._sending.send(self._records[self._sent :])
+        step = -(-(len(self._records) - self._sent) // _PARTS) or 1
+        for begin in range(self._sent, len(self._records), step):
+            self._sending.send(self._records[begin : begin + step])
+            self._sending.landed(60)
+            settle()
         self._sent = len(self._records)
-        self._sending.landed(60)
 
     def after(self, more: Sequence[Record]) -> list[Logged]:
         """Send these as well; where everything landed."""
@@ -64,6 +77,18 @@ class Flow:
                 due = int(-math.expm1(-self._rate * (time.monotonic() - began) / count) * count)
                 self._sending.send(self._records[self._sent : due])
                 self._sent = due
+                if time.monotonic() - self._ordered >= _ORDER_EVERY:
+                    self._ordered = time.monotonic()
+                    self._sending.send([self._order()])
                 self._sending.poll()
         except BaseException as problem:  # noqa: BLE001
             self._failure = problem
+
+    def _order(self) -> Record:
+        """A silence or an announced event about now, or the end of one."""
+        now = int(time.time() * 1000)
+        key, body = order(self._draw, now, now, MUTING)
+        said = None if self._draw.random() < _DELETED else body
+        return Record(
+            "control", key.encode(), None if said is None else json.dumps(said).encode(), now, Order(key, said)
+        )

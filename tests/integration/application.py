@@ -30,6 +30,11 @@ class Topics:
         return {name: self[name] for name in INPUTS}
 
     @property
+    def sources(self) -> dict[str, str]:
+        """All that the join reads: the inputs, and the control topic."""
+        return self.inputs | {"control": self["control"]}
+
+    @property
     def outputs(self) -> list[str]:
         """What a transaction writes to."""
         own = [f"{self.application_id}-{name}" for name in ("outcomes", "journal", "snapshots")]

@@ -21,6 +21,7 @@ from streams.records import TopicPartition
 from tests.integration import checkers, oracle
 from tests.integration.again import Message, outcomes_of, pass_again, said, was_said
 from tests.integration.application import PARTITIONS, ROLLING, RULE, SIZES, Topics
+from tests.integration.control_checks import control_copied_once, silences_mute
 from tests.integration.row_checks import RowChecks, rolling_equals_one_pass, rows_are_as_sent
 from tests.integration.rows import read_message
 from tests.integration.state_checks import state_agrees
@@ -134,14 +135,14 @@ def judge(
     once = checkers.no_id_twice(events), checkers.no_id_twice(alerts), checkers.no_id_twice(letters)
     windows = checkers.metric_events(events)
     revisions = checkers.no_revision_twice(windows)
-    problems, dead = checkers.dead_letters_differ(expected, letters, topics.inputs)
+    problems, dead = checkers.dead_letters_differ(expected, letters, topics.sources)
     assert problems == []
     firings = _check_alerts(expected, alerts)
 
     # The contract: what the gauge says equals a single pass over the outcomes topic in its order.
     config = _config(options, folder)
     outcomes = outcomes_of(cluster, config.outcomes_topic)
-    rows = _check_rows(outcomes, log, windows)
+    rows = _check_rows(outcomes, log, windows, alerts)
     made = pass_again(outcomes, config)
     for topic, records in ((topics["metrics"], events), (topics["alerts"], alerts)):
         assert said(made, topic) - was_said(records) == Counter(), f"{topic}: one pass says more"
@@ -152,13 +153,16 @@ def judge(
 def judge_state(cluster: Kafka, topics: Topics, options: Mapping[str, Any], folder: Path) -> int:
     """Once the application has been stopped: what its last commits left in the group's offsets, the journal and the
     snapshots. Returns how much was compared. AssertionError says what is wrong."""
-    compared = state_agrees(cluster, _config(options, folder), *topics.inputs.values(), topics["control"])
+    compared = state_agrees(cluster, _config(options, folder), *topics.sources.values())
     assert compared >= PARTITIONS * len(topics.inputs), f"only {compared} offsets were there to be compared"
     return compared
 
 
 def _check_rows(
-    outcomes: Mapping[TopicPartition, Sequence[Message]], log: Sequence[Logged], windows: Sequence[dict[str, Any]]
+    outcomes: Mapping[TopicPartition, Sequence[Message]],
+    log: Sequence[Logged],
+    windows: Sequence[dict[str, Any]],
+    alerts: Sequence[checkers.Published],
 ) -> Counter[str]:
     """What the simulation asks of the outcomes topic, of this one."""
     watch = RowChecks()
@@ -170,6 +174,9 @@ def _check_rows(
     done["rolling_equals_one_pass"] = rolling_equals_one_pass(watch.rows, ROLLING, windows)
     done["nothing_after_final"] = checkers.nothing_after_final(windows)
     assert all(done.values()), done
+    # Whether there are control records, and alerts while one is in force, is the traffic's affair.
+    done["control_copied_once"] = control_copied_once(watch.copied, log, outcomes)
+    done["silences_mute"] = silences_mute(watch.copied, alerts)
     return done
 
 

@@ -10,13 +10,12 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
+from tests.integration.orders import order
 from tests.integration.traffic import HORIZON, MINUTE, Bad, Input, Label, Order, Prediction, Record, Tombstone, Traffic
 from tests.simulation.plan import SECOND, START, Drawn, Plan, Sent, Stage, Trouble, When, draw_plan
 
 CONTROL: Input = "control"
-_NAMES = ("a", "b", "c")
 _IN_A_COMMIT: tuple[tuple[str, When], ...] = (
     ("send_offsets", "before"),
     ("send_offsets", "after"),
@@ -52,7 +51,7 @@ def _control(draw: random.Random, plan: Plan) -> Iterator[Sent]:
     for _ in range(draw.choice((1, 2, 4, 8))):
         at = draw.randrange(plan.span)
         now = START + plan.ahead + at  # by the log's clock, which the ticks follow
-        key, body = _order(draw, now)
+        key, body = order(draw, now, START)
         luck = draw.random()
         if luck < 0.12:
             code, bad_key, value = draw.choice(_REFUSED)
@@ -61,24 +60,6 @@ def _control(draw: random.Random, plan: Plan) -> Iterator[Sent]:
             yield Sent(at, Record(CONTROL, key.encode(), None, now, Order(key, None)))
         else:
             yield Sent(at, Record(CONTROL, key.encode(), json.dumps(body).encode(), now, Order(key, body)))
-
-
-def _order(draw: random.Random, now: int) -> tuple[str, dict[str, Any]]:
-    model, version = draw.choice(("fraud", "churn", "demand")), draw.choice("12")
-    kind = draw.choice(("silence", "silence", "silence", "calendar", "baseline", "rebaseline"))
-    begins = now + draw.randrange(-5_000, 5_000)
-    ends = begins + draw.choice((2_000, 10_000, 60_000))
-    if kind == "silence":
-        matchers = draw.choice(({"model": model}, {"kind": "threshold"}, {"kind": "drift"}, {"severity": "critical"}))
-        return f"silence/{draw.choice(_NAMES)}", {"matchers": matchers, "starts_at": begins, "ends_at": ends}
-    if kind == "calendar":
-        body = {"at": begins, "until": ends, "kind": "release", "mute": draw.random() < 0.5}
-        return f"calendar/{draw.choice(_NAMES)}", body
-    if kind == "baseline":
-        values = [draw.random() for _ in range(40)]
-        return f"baseline/{model}/{version}", {"profile": {"score": {"values": values, "rate": 0.01}}}
-    since = {} if draw.random() < 0.5 else {"from": START + draw.randrange(120) * MINUTE}
-    return f"rebaseline/{model}/{version}/{draw.choice(('error', 'score', 'features'))}", since
 
 
 def _unfit(draw: random.Random, plan: Plan) -> Iterator[Sent]:

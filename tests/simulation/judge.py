@@ -11,11 +11,11 @@ from streams.log import Fenced
 from streams.worker import KafkaRefuses
 from tests.integration import checkers, oracle
 from tests.integration.again import pass_again, said, was_said
+from tests.integration.control_checks import control_copied_once, silences_mute
 from tests.integration.row_checks import rolling_equals_one_pass, rows_are_as_sent
 from tests.integration.rows import Violation
-from tests.integration.traffic import Order
 from tests.simulation.application import ROLLING, SIZES, TOPICS
-from tests.simulation.judge_alerts import alarms_are_rivers, silences_mute
+from tests.simulation.judge_alerts import alarms_are_rivers
 from tests.simulation.topics import places, published
 from tests.simulation.watch import Watch
 from tests.simulation.world import World
@@ -42,8 +42,10 @@ def judge(world: World, watch: Watch) -> Counter[str]:
         "gauge_equals_one_pass": lambda: _one_pass(world, watch, events, alerts),
         "nothing_after_final": lambda: checkers.nothing_after_final(metrics),
         "alerts_are_legal": lambda: checkers.alerts_legal([each.event() for each in alerts]).total(),
-        "control_copied_once": lambda: _copied(world, watch),
-        "silences_mute": lambda: silences_mute(watch, alerts),
+        "control_copied_once": lambda: control_copied_once(
+            watch.copied, world.sent, places(world.log, world.config.outcomes_topic)
+        ),
+        "silences_mute": lambda: silences_mute(watch.copied, alerts),
         "detectors_alarm_where_river_does": lambda: alarms_are_rivers(watch, alerts),
     }
     for name, check in checks.items():
@@ -78,20 +80,9 @@ def _nothing_twice(*published: Any) -> int:
 
 
 def _dead_letters(world: World, letters: list[checkers.Published]) -> int:
-    topics = TOPICS.inputs | {"control": TOPICS["control"]}
-    problems, compared = checkers.dead_letters_differ(_expected(world, 0), letters, topics)
+    problems, compared = checkers.dead_letters_differ(_expected(world, 0), letters, TOPICS.sources)
     assert not problems, problems[:5]
     return compared
-
-
-def _copied(world: World, watch: Watch) -> int:
-    """Every valid control record is in every partition of the outcomes, as it was sent."""
-    good = [each for each in world.sent if isinstance(each.record.meaning, Order)]
-    sent = sorted((each.offset, each.record.key.decode(), each.record.value) for each in good)
-    for place in places(world.log, world.config.outcomes_topic):
-        found = [(each.offset, each.key, each.value) for each in watch.copied[place]]
-        assert found == sent, f"{place}: {set(sent) ^ set(found)}"
-    return len(sent)
 
 
 def _windows(world: World, metrics: list[dict[str, Any]]) -> int:

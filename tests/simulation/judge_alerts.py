@@ -1,17 +1,15 @@
-"""What must hold of alerts at the end of a history: which are muted, and where the detectors' alarms come from."""
+"""What must hold of alerts at the end of a history: where the detectors' alarms come from."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from river import drift
 
 from streams.records import TopicPartition
-from tests.integration.checkers import Published, milliseconds
-from tests.integration.row_checks import Copied
+from tests.integration.checkers import Published
 from tests.integration.rows import CONTROL, OUTCOME, Row
 from tests.integration.traffic import SENTINEL
 from tests.simulation.application import PAGE_HINKLEY, TOPICS
@@ -19,44 +17,6 @@ from tests.simulation.watch import Watch
 
 Version = tuple[str | None, str | None, str | None]
 """Model, version and variant."""
-
-
-def silences_mute(watch: Watch, alerts: list[Published]) -> int:
-    """`muted_by` names a silence or announced event that is in force and matches; where one is, and has been so since
-    before the tick at which the alert was raised, there is one."""
-    compared = 0
-    orders = next(iter(watch.copied.values()), [])
-    for record in alerts:
-        event = record.event()
-        clock = milliseconds(record.headers["ce_time"])
-        muted_by = event.get("muted_by")
-        if muted_by is not None:
-            compared += 1
-            said = [each for each in orders if each.key == muted_by and each.value is not None]
-            assert any(_mutes(each, event, clock) for each in said), f"muted by {muted_by}, which does not: {event}"
-        elif any(_surely_mutes(copies, event, clock) for copies in watch.copied.values()):
-            raise AssertionError(f"not muted, though one of {list(orders)} matches: {event}")
-    return compared
-
-
-def _surely_mutes(copies: list[Copied], event: Mapping[str, Any], clock: int) -> bool:
-    """Whether a mute that was said only once was there before this clock: then the partition does not matter, as long
-    as it was there in each."""
-    once = [each for each in copies if sum(other.key == each.key for other in copies) == 1]
-    return any(
-        each.clock is not None and each.clock < clock and _mutes(each, event, clock)
-        for each in once
-        if each.value is not None
-    )
-
-
-def _mutes(copied: Copied, event: Mapping[str, Any], clock: int) -> bool:
-    assert copied.value is not None
-    body = json.loads(copied.value)
-    if copied.key.startswith("silence/"):
-        matches = all(event[name] == value for name, value in body["matchers"].items())
-        return matches and bool(body["starts_at"] <= clock < body["ends_at"])
-    return copied.key.startswith("calendar/") and bool(body["mute"]) and bool(body["at"] <= clock < body["until"])
 
 
 def alarms_are_rivers(watch: Watch, alerts: list[Published]) -> int:
