@@ -20,7 +20,8 @@ def order(draw: random.Random, now: int, start: int, kinds: Sequence[str] = KIND
     begins = now + draw.randrange(-5_000, 5_000)
     ends = begins + draw.choice((2_000, 10_000, 60_000))
     if kind == "silence":
-        matchers = draw.choice(({"model": model}, {"kind": "threshold"}, {"kind": "drift"}, {"severity": "critical"}))
+        both = {"model": model, "kind": "drift"}
+        matchers = draw.choice(({"model": model}, {"kind": "threshold"}, both, {"severity": "critical"}))
         return f"silence/{draw.choice(_NAMES)}", {"matchers": matchers, "starts_at": begins, "ends_at": ends}
     if kind == "calendar":
         body = {"at": begins, "until": ends, "kind": "release", "mute": draw.random() < 0.5}

@@ -50,25 +50,24 @@ def _late_produce(world: World, trouble: Trouble) -> None:
 
 
 def _outage(world: World, trouble: Trouble) -> None:
-    place = _place(world, trouble)
-    world.log.faults.down.add(place)
-    world.later(trouble.lasting, lambda: world.log.faults.down.discard(place))
+    _befall(world, trouble, world.log.faults.down)
 
 
 def _late_markers(world: World, trouble: Trouble) -> None:
     """The coordinator does not reach a partition: offsets are committed whose records cannot be seen yet."""
-    place = _place(world, trouble)
-    world.log.faults.late.add(place)
-    world.later(trouble.lasting, lambda: world.log.faults.late.discard(place))
+    _befall(world, trouble, world.log.faults.late)
 
 
-def _place(world: World, trouble: Trouble) -> TopicPartition:
+def _befall(world: World, trouble: Trouble, stricken: set[TopicPartition]) -> None:
+    """The trouble's partition is among the stricken for a while."""
     assert trouble.place is not None
     name, number = trouble.place
     own = {"outcomes": world.config.outcomes_topic, "journal": world.config.journal_topic,
            "snapshots": world.config.snapshots_topic}  # fmt: skip
     topic = own[name] if name in own else TOPICS[name]
-    return TopicPartition(topic, number % world.log.partition_count(topic))
+    place = TopicPartition(topic, number % world.log.partition_count(topic))
+    stricken.add(place)
+    world.later(trouble.lasting, lambda: stricken.discard(place))
 
 
 def _twin(world: World, trouble: Trouble) -> None:

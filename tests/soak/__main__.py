@@ -21,14 +21,13 @@ import sys
 import threading
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -38,7 +37,7 @@ from tests.kafka_client import Kafka, input_ends
 from tests.service import Service, wait_until
 from tests.soak.picture import draw
 from tests.soak.sampling import LOOK_EVERY, UNITS, Control, Sample, Sampler, judged
-from tests.soak.slopes import LIMIT, Slope, slope
+from tests.soak.slopes import LIMIT, Slope, by_minute, slope
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
@@ -192,17 +191,11 @@ def write(samples: Sequence[Sample], path: Path) -> None:
 # -- report --------------------------------------------------------------------------------------------------------
 
 
-def undisturbed(samples: Sequence[Sample]) -> list[Sample]:
-    """Without the minutes of which the machine's other guests took more than `STOLEN` per cent."""
-    taken: dict[int, list[float]] = defaultdict(list)
-    for sample in samples:
-        taken[minute(sample)].append(sample["machine.steal"])
-    return [sample for sample in samples if fmean(taken[minute(sample)]) <= STOLEN]
-
-
-def minute(sample: Sample) -> int:
-    """Which one of the run it belongs to."""
-    return int(sample["seconds"] // 60)
+def disturbed(samples: Sequence[Sample]) -> set[int]:
+    """The minutes of which the machine's other guests took more than `STOLEN` per cent."""
+    seconds, steal = (np.array([sample[name] for sample in samples]) for name in ("seconds", "machine.steal"))
+    at, taken = by_minute(seconds, steal, np.mean)
+    return set((at[taken > STOLEN] // 60).tolist())
 
 
 def judge(kept: Sequence[Sample]) -> list[Slope]:
@@ -251,9 +244,9 @@ def main(given: Sequence[str] | None = None) -> dict[str, Any]:
     samples = found.pop("samples")
     settle = 60 * (min(10.0, found["minutes"] / 3) if options.settle is None else options.settle)
     settled = [sample for sample in samples if sample["seconds"] >= settle]
-    kept = undisturbed(settled)
-    found["minutes_left_out"] = len({*map(minute, settled)}) - len({*map(minute, kept)})
-    slopes = judge(kept)
+    left_out = disturbed(settled)
+    found["minutes_left_out"] = len(left_out)
+    slopes = judge([sample for sample in settled if sample["seconds"] // 60 not in left_out])
     found["slopes"] = [{**asdict(each), "verdict": each.verdict} for each in slopes]
     title = f"{found['rate']:,.0f} messages/s for {found['minutes']:.0f} min; slopes from the dotted line on"
     if found["minutes_left_out"]:
