@@ -3,8 +3,8 @@
     1. capacity   a minute of more than it can take: what both stages commit in a second (left out with --rate)
     2. soak       a fresh start at half of that rate; memory and lag each second, files, threads, commit time every ten
     3. the end    all of it is committed, every prediction is counted once, SIGTERM ends it with 0
-    4. report     slopes after the first ten minutes against 1 % an hour; table, JSON, picture. A minute of which the
-                  machine's other guests took more than 1 % is left out of them
+    4. report     slopes after the first ten minutes against 1 % an hour, of times at one speed of the machine; table,
+                  JSON, picture. A minute of which the machine's other guests took more than 1 % is left out
 
 Ten models, labels 1 to 30 s late, some never, some corrected; a horizon so short that what is held is steady within two
 minutes; the topics keep so little that the broker's disk is bounded too.
@@ -35,8 +35,9 @@ from streams.devkafka import dev_kafka
 from tests.benchmarks.pipeline import Application, prometheus, total
 from tests.kafka_client import Kafka, input_ends
 from tests.service import Service, wait_until
+from tests.soak.machine import SPEEDS, Control, Machine
 from tests.soak.picture import draw
-from tests.soak.sampling import LOOK_EVERY, UNITS, Control, Sample, Sampler, judged
+from tests.soak.sampling import LOOK_EVERY, TIMES, UNITS, Sample, Sampler, judged
 from tests.soak.slopes import LIMIT, Slope, by_minute, slope
 
 ROOT = Path(__file__).parents[2]
@@ -111,10 +112,10 @@ def soak(kafka: Kafka, app: SoakApplication, rate: float, options: argparse.Name
     control = app.topic("soak")
     kafka.create({control: 1}, RETENTION)
     samples: list[Sample] = []
-    with Service(app.settings()) as service:
+    with Service(app.settings()) as service, Machine() as machine:
         service.wait_ready()
         pids = {process.pid for process in service.processes()}
-        sampler = Sampler(service, Control(kafka.bootstrap, control))
+        sampler = Sampler(service, Control(kafka.bootstrap, control), machine)
         with traffic(app, rate, seconds) as producer:
             began = time.monotonic()
             while (spent := time.monotonic() - began) < seconds - options.every:
@@ -199,22 +200,36 @@ def disturbed(samples: Sequence[Sample]) -> set[int]:
 
 
 def judge(kept: Sequence[Sample]) -> list[Slope]:
-    """The slope of every figure."""
+    """The slope of every figure; that of a time at one speed of the machine."""
     seconds = [sample["seconds"] for sample in kept]
-    return [
-        slope(name, UNITS[name.rpartition(".")[2]], seconds, [sample[name] for sample in kept]) for name in judged()
-    ]
+    speeds = [[sample[name] for sample in kept] for name in SPEEDS]
+    slopes = []
+    for name in judged():
+        kind = name.rpartition(".")[2]
+        values = [sample[name] for sample in kept]
+        slopes.append(slope(name, UNITS[kind], seconds, values, speeds if kind in TIMES else ()))
+    return slopes
 
 
 def table(found: Mapping[str, Any], slopes: Sequence[Slope]) -> Table:
     """The report for people."""
     shown = Table(title=f"{found['read']:,.0f} messages in {found['minutes']:.0f} min, {found['rate']:,.0f}/s")
-    for column in ("figure", "level", "first", "last", "% an hour", "95 % interval", f"against {LIMIT:g} %"):
+    for column in (
+        "figure",
+        "level",
+        "first",
+        "last",
+        "measured",
+        "% an hour",
+        "95 % interval",
+        f"against {LIMIT:g} %",
+    ):
         shown.add_column(column, justify="left" if column == "figure" else "right")
     for each in slopes:
         shown.add_row(
             f"{each.name} {each.unit}".strip(),
             *(f"{value:,.1f}" for value in (each.level, each.first, each.last)),
+            f"{each.measured:+.2f}",
             f"{each.percent:+.2f}",
             f"{each.low:+.2f} … {each.high:+.2f}",
             each.verdict,

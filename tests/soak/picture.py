@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from tests.soak.machine import SPEEDS
 from tests.soak.sampling import Sample
 from tests.soak.slopes import Slope
 
@@ -21,6 +22,8 @@ PANELS: Mapping[str, Sequence[str]] = {
     "lag, records": ("join.lag", "gauge.lag"),
     "from timestamp to commit, ms": ("join.delay", "gauge.delay"),
     "commit, ms": ("join.commit", "gauge.commit", "control.commit"),
+    "CPU time a record, µs": ("join.work", "gauge.work"),
+    "the machine's speed: CPU time of fixed work, ms": SPEEDS,
 }
 
 
@@ -35,9 +38,7 @@ def draw(samples: Sequence[Sample], slopes: Sequence[Slope], settle: float, titl
         for axis, (label, names) in zip(axes, PANELS.items(), strict=True):
             for name in names:
                 values = [sample[name] for sample in samples]
-                found = by_name[name]
-                text = f"{name}  {found.percent:+.2f} %/h [{found.low:+.2f}, {found.high:+.2f}]"
-                axis.plot(minutes, values, linewidth=0.8, label=text)
+                axis.plot(minutes, values, linewidth=0.8, label=f"{name}{by_name.get(name, '')}")
             axis.set_ylabel(label)
             axis.set_ylim(bottom=0)
             axis.axvline(settle / 60, color="grey", linestyle=":", linewidth=0.8)

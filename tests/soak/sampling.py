@@ -4,25 +4,20 @@ Memory and lag go up and down with every batch and every commit, so they are rea
 mean of its seconds, of memory also the least: what it comes down to between batches is what is kept, and a leak raises
 that. Everything else is read when the sample is taken. A delay is the time from a record's timestamp to its commit, the
 mean over all records since the sample before: the lag by Little's law, with nothing between two looks missed.
-
-What the machine does meanwhile is looked at too: the share of its time that other guests took ("steal"), and how long
-a transaction of one record takes that has nothing to do with streamgauge, each second.
+A commit's time is the mean over the transactions since then, `work` the CPU time that a stage spent for each record.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 
-import psutil
-from confluent_kafka import Producer
-
 from tests.benchmarks.pipeline import prometheus, total
 from tests.service import Service, role
+from tests.soak.machine import Control, Machine
 
 LOOK_EVERY = 1.0  # seconds
 STAGES = ("join", "gauge")
@@ -36,44 +31,29 @@ UNITS: Mapping[str, str] = {
     "lag": "records",
     "delay": "ms",
     "commit": "ms",
-    "relative": "",
+    "work": "µs",
     "held": "records",
 }
 """The figures whose slope is judged, by the last part of their name."""
+
+TIMES = ("lag", "delay", "commit", "work")
+"""Those of them that a slower machine makes longer."""
 
 
 def judged() -> list[str]:
     """The names of the figures whose slope is judged."""
     processes = [f"{process}.{figure}" for figure in ("rss_least", "files", "threads") for process in PROCESSES]
-    times = [f"{stage}.{figure}" for figure in ("lag", "delay", "commit", "relative") for stage in STAGES]
+    times = [f"{stage}.{figure}" for figure in TIMES for stage in STAGES]
     return [*processes, *times, "control.commit", "join.held"]
-
-
-class Control:
-    """Transactions of one record on a topic of their own: what broker and machine make of the least there is."""
-
-    def __init__(self, bootstrap: str, topic: str) -> None:
-        settings = {"bootstrap.servers": bootstrap, "transactional.id": topic, "linger.ms": 0, "log_level": 2}
-        self._producer = Producer(settings)
-        self._producer.init_transactions(60)
-        self._topic = topic
-
-    def commit(self) -> float:
-        """Milliseconds that one took."""
-        began = time.perf_counter()
-        self._producer.begin_transaction()
-        self._producer.produce(self._topic, b"control")
-        self._producer.commit_transaction(60)
-        return 1000 * (time.perf_counter() - began)
 
 
 @dataclass(slots=True)
 class Sampler:
-    """Looks at a running service. A commit's time is the mean over the transactions since the sample before; relative
-    to the control's, what the machine and the broker do to both is gone from it."""
+    """Looks at a running service."""
 
     service: Service
     control: Control
+    machine: Machine
     _before: dict[str, float] = field(default_factory=dict)
     _looks: list[Sample] = field(default_factory=list)
 
@@ -95,7 +75,8 @@ class Sampler:
         least = {f"{name}_least": min(look[name] for look in self._looks) for name in seen if name.endswith(".rss")}
         self._looks.clear()
         found: Sample = {"seconds": round(seconds, 2)}
-        figures = seen | least | self._processes() | self._said(seen["control.commit"]) | self._machine()
+        processes = self._processes()
+        figures = seen | least | processes | self._said(processes) | self.machine.since()
         return found | {name: round(value, 3) for name, value in figures.items()}
 
     def _processes(self) -> Sample:
@@ -115,27 +96,23 @@ class Sampler:
         self._before[name] = total
         return total - before
 
-    def _machine(self) -> Sample:
-        """Per cent of the machine's time since the sample before that other guests took."""
-        times = psutil.cpu_times()
-        taken, all_of_it = self._since("steal", getattr(times, "steal", 0.0)), self._since("time", sum(times))
-        return {"machine.steal": 100 * taken / all_of_it if all_of_it else 0.0}
-
-    def _said(self, control: float) -> Sample:
-        """Commits and delays, what is held and what has been read, by stage."""
+    def _said(self, processes: Sample) -> Sample:
+        """Commits, delays and work, what is held and what has been read, by stage."""
         samples = prometheus(self.service)
         found: Sample = {}
         for stage in STAGES:
             commits = total(samples, "streamgauge_commit_seconds_count", stage=stage)
             read = total(samples, "streamgauge_input_records_total", stage=stage)
+            committed, records = self._since(f"{stage}.commits", commits), self._since(f"{stage}.read", read)
+            delay = total(samples, "streamgauge_input_delay_seconds_total", stage=stage)
             sums = {
-                "commit": ("streamgauge_commit_seconds_sum", self._since(f"{stage}.commits", commits)),
-                "delay": ("streamgauge_input_delay_seconds_total", self._since(f"{stage}.read", read)),
+                "commit": (1e3, total(samples, "streamgauge_commit_seconds_sum", stage=stage), committed),
+                "delay": (1e3, delay, records),
+                "work": (1e6, processes[f"{stage}.cpu"], records),
             }
-            for figure, (name, count) in sums.items():
-                spent = self._since(f"{stage}.{figure}", total(samples, name, stage=stage))
-                found[f"{stage}.{figure}"] = 1000 * spent / count if count else math.nan
-            found[f"{stage}.relative"] = found[f"{stage}.commit"] / control
+            for figure, (scale, seconds, count) in sums.items():
+                spent = self._since(f"{stage}.{figure}", seconds)
+                found[f"{stage}.{figure}"] = scale * spent / count if count else math.nan
             found[f"{stage}.commits"] = commits
             found[f"{stage}.read"] = read
             found[f"{stage}.aborted"] = total(samples, "streamgauge_transactions_total", stage=stage, outcome="aborted")

@@ -3,6 +3,11 @@
 Samples close in time resemble each other, which would make an interval look narrower than it is: the slope is taken
 over the medians of whole minutes, of what is a least already over their least (P. K. Sen, 1968: "Estimates of the
 regression coefficient based on Kendall's tau").
+
+Times rise when the machine slows down. What goes with its speeds is taken out of the figure and out of the time
+axis alike, by least squares, and the slope is that of what remains (Frisch and Waugh, 1933; Lovell, 1963): the slope
+at one speed. A machine that slows down steadily is not mistaken for a leak so, nor a leak for it; what both could
+explain makes the interval wider.
 """
 
 from __future__ import annotations
@@ -16,22 +21,29 @@ from scipy import stats
 
 LIMIT = 1.0  # per cent an hour
 LEVEL = 0.95
+ENOUGH = 12  # minutes: fewer say nothing of what goes with three speeds
 Verdict = Literal["under", "over", "cannot be told"]
 
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """A figure over time. `level` is its median; `percent`, `low` and `high` are in per cent of it an hour."""
+    """A figure over time. `level` is its median; the slopes are in per cent of it an hour: `measured` as it was,
+    `percent` at one speed of the machine (for a figure that has nothing to do with that: the same), with its interval.
+    """
 
     name: str
     unit: str
     level: float
     first: float  # medians over the first and the last tenth of the minutes
     last: float
+    measured: float
     percent: float
     low: float
     high: float
     minutes: int
+
+    def __str__(self) -> str:
+        return f"  {self.percent:+.2f} %/h [{self.low:+.2f}, {self.high:+.2f}]"
 
     @property
     def verdict(self) -> Verdict:
@@ -41,14 +53,32 @@ class Slope:
         return "over" if self.low > LIMIT else "cannot be told"
 
 
-def slope(name: str, unit: str, seconds: Sequence[float], values: Sequence[float]) -> Slope:
-    """The slope of `values` at `seconds`, at least two minutes of them; NaN is a sample without a value."""
+def slope(
+    name: str,
+    unit: str,
+    seconds: Sequence[float],
+    values: Sequence[float],
+    speeds: Sequence[Sequence[float]] = (),
+) -> Slope:
+    """The slope of `values` at `seconds`, at least two minutes of them; NaN is a sample without a value.
+
+    `speeds` are the machine's, one value each for every sample; with less than `ENOUGH` minutes they are left alone.
+    """
     of_minute = np.min if name.endswith("_least") else np.median
-    at, found = by_minute(np.asarray(seconds, dtype=np.float64), np.asarray(values, dtype=np.float64), of_minute)
+    when, sampled = np.asarray(seconds, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    at, found = by_minute(when, sampled, of_minute)
     assert found.size >= 2, f"{name}: a slope needs two minutes of samples"
     level = float(np.median(found))
-    per_hour, _, low, high = stats.theilslopes(found, at / 3600, alpha=LEVEL)
+    hours = at / 3600
     scale = 100 / level if level else 0.0  # a figure that is 0 half of the time has no slope to speak of
+    measured, _, low, high = scale * np.array(stats.theilslopes(found, hours, alpha=LEVEL))
+    percent = measured
+    if speeds and found.size >= ENOUGH:
+        there = ~np.isnan(sampled)
+        logs = [np.log(by_minute(when[there], np.asarray(each)[there], np.median)[1]) for each in speeds]
+        known = np.column_stack([np.ones_like(hours), *logs])
+        whole = 100 * np.log(found) if found.min() > 0 else scale * found  # speeds multiply
+        percent, _, low, high = stats.theilslopes(unexplained(whole, known), unexplained(hours, known), alpha=LEVEL)
     tenth = max(1, found.size // 10)
     return Slope(
         name=name,
@@ -56,11 +86,18 @@ def slope(name: str, unit: str, seconds: Sequence[float], values: Sequence[float
         level=level,
         first=float(np.median(found[:tenth])),
         last=float(np.median(found[-tenth:])),
-        percent=float(per_hour) * scale,
-        low=float(low) * scale,
-        high=float(high) * scale,
+        measured=float(measured),
+        percent=float(percent),
+        low=float(low),
+        high=float(high),
         minutes=int(found.size),
     )
+
+
+def unexplained(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """What least squares on the columns of `known` leave of `values`."""
+    weights, *_ = np.linalg.lstsq(known, values, rcond=None)
+    return values - known @ weights
 
 
 def by_minute(

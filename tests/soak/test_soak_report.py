@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.soak.__main__ import main, write
+from tests.soak.machine import SPEEDS, Machine
 from tests.soak.sampling import Sample, judged
 from tests.soak.slopes import slope
 from tests.soak.traffic import Traffic, identifier
@@ -50,6 +52,59 @@ def test_what_batches_borrow_hides_no_leak_of_what_memory_comes_down_to() -> Non
     assert slope("gauge.rss_least", "MiB", SECONDS, seen).verdict == "over"
 
 
+def slowing() -> np.ndarray:
+    """A machine that wavers, and is slower by a quarter at the end."""
+    wavering = np.repeat(np.random.default_rng(13).normal(0, 0.05, 50), 6)
+    return np.exp(wavering + 0.25 * np.arange(300) / 300)
+
+
+def test_a_machine_that_slows_down_is_not_taken_for_a_leak() -> None:
+    machine = slowing()
+    times = (np.array(values(0.1, 0.0, level=12.0)) * machine**1.3).tolist()
+    speeds = [(3.0 * machine).tolist(), (0.2 * machine**0.5).tolist()]
+    assert slope("join.commit", "ms", SECONDS, times).verdict == "over"
+    found = slope("join.commit", "ms", SECONDS, times, speeds)
+    assert found.verdict == "under" and found.measured > 10
+    assert abs(found.percent) < 1.0
+
+
+def test_a_leak_on_a_machine_that_slows_down_is_found() -> None:
+    machine = slowing()
+    times = (np.array(values(0.1, 6.0, level=12.0)) * machine).tolist()
+    found = slope("join.commit", "ms", SECONDS, times, [(3.0 * machine).tolist()])
+    assert found.verdict == "over"
+    assert found.low < 6.0 * 1.15 and found.high > 6.0 * 0.85 and found.measured > 20
+
+
+def test_a_leak_that_a_machine_slows_down_in_step_with_is_called_neither() -> None:
+    steady = np.exp(0.25 * np.arange(300) / 300).tolist()
+    found = slope("join.commit", "ms", SECONDS, values(0.2, 25.0), [steady])
+    assert found.verdict == "cannot be told"
+
+
+def test_a_sample_without_a_value_takes_its_speed_with_it() -> None:
+    machine = slowing()
+    times = (np.array(values(0.1, 0.0)) * machine).tolist()
+    times[60:66] = [math.nan] * 6  # a whole minute
+    found = slope("join.commit", "ms", SECONDS, times, [machine.tolist()])
+    assert found.verdict == "under" and found.minutes == 49
+
+
+def test_of_a_few_minutes_the_speeds_explain_nothing() -> None:
+    machine = slowing()[:30].tolist()
+    found = slope("join.commit", "ms", SECONDS[:30], machine, [machine])
+    assert found.percent == found.measured > 1.0
+
+
+def test_the_machine_is_looked_at_while_others_work_and_its_thread_ends() -> None:
+    with Machine() as machine:
+        first = machine.since()
+        again = machine.since()  # at once: the newest is said again
+    assert first.keys() == again.keys() == {*SPEEDS, "machine.steal"}
+    assert all(again[name] > 0 for name in SPEEDS)
+    assert "machine" not in {thread.name for thread in threading.enumerate()}
+
+
 def test_a_single_outlier_and_a_sample_without_a_value_change_nothing() -> None:
     spoilt = values(0.2, 0.1)
     before = slope("join.rss", "MiB", SECONDS, spoilt)
@@ -64,6 +119,7 @@ def test_a_run_that_was_broken_off_is_judged_by_its_samples(tmp_path: Path) -> N
     for i, at in enumerate(SECONDS):
         disturbed = i // 6 == 20  # a minute in which the machine had other guests, and everything took its time
         sample = {"seconds": at, "join.read": 1000.0 * at, "machine.steal": 40.0 * disturbed}
+        sample |= {name: 1.0 + math.sin(i // 6) / 9 for name in SPEEDS}
         samples.append(sample | {name: 10.0 + 500.0 * disturbed + i * (name == "gauge.rss_least") for name in judged()})
         write(samples, tmp_path / "samples.csv")
     found = main(["--samples", str(tmp_path / "samples.csv"), "--out", str(tmp_path)])
