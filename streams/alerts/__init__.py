@@ -15,7 +15,7 @@ publish, in order. Its state is a fold of these calls: `snapshot` and `restore` 
 from streams.alerts.alert import Alert, AlertKey, Resolution, Status
 from streams.alerts.facts import Cause, Condition, DriftFinding, Level, Suspect, WindowFigures
 from streams.alerts.model import ModelAlerts
-from streams.alerts.settings import AlertSettings, Limit, SettingsError, ThresholdRule
+from streams.alerts.settings import AlertSettings, Limit, QuietSettings, SettingsError, ThresholdRule
 
 __all__ = [
     "Alert",
@@ -27,6 +27,7 @@ __all__ = [
     "Level",
     "Limit",
     "ModelAlerts",
+    "QuietSettings",
     "Resolution",
     "SettingsError",
     "Status",

@@ -80,11 +80,23 @@ class ThresholdRule:
 
 
 @dataclass(frozen=True, slots=True)
+class QuietSettings:
+    """When a stream may be missed: once so much time (ms) was listened to and so many came; and after how long (ms)
+    at the earliest."""
+
+    history: int = 7 * DAY
+    fewest_predictions: int = 1_000
+    fewest_outcomes: int = 100
+    predictions_floor: int = 5 * MINUTE
+    outcomes_floor: int = HOUR
+
+
+@dataclass(frozen=True, slots=True)
 class AlertSettings:
     """The settings of one model's alerts; times in milliseconds.
 
-    `repeat`, `incident_gap`, `expire_after` and `quiet_history` go by the clock of the ticks, `retire_after` and
-    `keep` (how long a window may still be revised: horizon + grace) by event time.
+    `repeat`, `incident_gap`, `expire_after` and `quiet` go by the clock of the ticks, `retire_after` and `keep` (how
+    long a window may still be revised: horizon + grace) by event time.
     """
 
     rules: tuple[ThresholdRule, ...] = ()
@@ -93,7 +105,7 @@ class AlertSettings:
     retire_after: int = DAY
     expire_after: int = 7 * DAY
     keep: int = 8 * DAY
-    quiet_history: int = 7 * DAY
+    quiet: QuietSettings = QuietSettings()
     open_limit: int = 1_000
     config_hash: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)

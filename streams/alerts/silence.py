@@ -22,7 +22,7 @@ import msgspec
 from streams.alerts.alert import Alert, AlertKey, Resolution, Status
 from streams.alerts.book import AlertBook
 from streams.alerts.episode import Facts
-from streams.alerts.settings import DAY, HOUR, MINUTE, AlertSettings
+from streams.alerts.settings import DAY, AlertSettings
 from streams.alerts.summary import duration
 from streams.state import Count, Time, shaped
 
@@ -126,8 +126,9 @@ class ModelSilence:
 
     def __init__(self, settings: AlertSettings, book: AlertBook) -> None:
         self._book = book
-        self._predictions = Quiet(settings.quiet_history, floor=5 * MINUTE, fewest=1_000)
-        self._labels = Quiet(settings.quiet_history, floor=HOUR, fewest=100)
+        quiet = settings.quiet
+        self._predictions = Quiet(quiet.history, quiet.predictions_floor, quiet.fewest_predictions)
+        self._labels = Quiet(quiet.history, quiet.outcomes_floor, quiet.fewest_outcomes)
         self._arrived = [0, 0]
         self._latest: int | None = None
         self._clock: int | None = None

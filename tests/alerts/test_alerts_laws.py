@@ -11,7 +11,7 @@ from alerts_world import DAY, HOUR, MINUTE, World, condition, fired, rule, windo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.alerts import Alert, AlertSettings, Limit, ModelAlerts
+from streams.alerts import Alert, AlertSettings, Limit, ModelAlerts, QuietSettings
 from streams.state import pack, unpack
 
 RULES = (
@@ -20,7 +20,7 @@ RULES = (
     rule(name="by_region", limit=Limit("quantile", 0.2, 4 * HOUR), segment="region"),
 )
 SETTINGS = AlertSettings(
-    RULES, keep=12 * HOUR, open_limit=6, retire_after=6 * HOUR, expire_after=DAY, quiet_history=HOUR
+    RULES, keep=12 * HOUR, open_limit=6, retire_after=6 * HOUR, expire_after=DAY, quiet=QuietSettings(history=HOUR)
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from alerts_world import DAY, HOUR, MINUTE, START, World, condition, world
 
-from streams.alerts import Alert, AlertSettings, Resolution, Status
+from streams.alerts import Alert, AlertSettings, QuietSettings, Resolution, Status
 
 
 def stream(it: World, span: int, *, every: int = MINUTE, predictions: int = 10, outcomes: int = 0) -> list[Alert]:
@@ -161,7 +161,7 @@ def test_a_silence_that_finds_no_room_is_raised_once_there_is_some() -> None:
 
 
 def test_labels_that_stay_away_while_predictions_go_on_are_missed_until_they_come() -> None:
-    it = World(AlertSettings(quiet_history=2 * DAY))
+    it = World(AlertSettings(quiet=QuietSettings(history=2 * DAY)))
 
     def pass_by(days: int, labels: int) -> None:
         for _ in range(days * 24 * 4):

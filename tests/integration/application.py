@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.integration.traffic import GRACE, HORIZON, HOUR, MINUTE, TASKS
+from tests.integration.traffic import BROKEN, GRACE, HORIZON, HOUR, MINUTE, TASKS
 
 PARTITIONS = 4
 SIZES = (20 * MINUTE, HOUR)
 ROLLING = 100
 RULE = {"name": "accuracy-too-low", "metric": "accuracy", "below": 0.6, "window": f"{SIZES[0]}ms", "min_count": 30}
+PAGE_HINKLEY: dict[str, Any] = {"min_instances": 30, "threshold": 50.0}
 INPUTS = ("predictions", "labels")
 OUTPUTS = ("metrics", "alerts", "dead-letters")
 
@@ -42,7 +43,9 @@ class Topics:
 
 
 def settings(bootstrap: str, topics: Topics) -> dict[str, Any]:
-    """The configuration file."""
+    """The configuration file. The model that breaks has a detector of its own parameters, which river can be asked."""
+    river = {"on": "error", "use": "page_hinkley", "severity": "critical", **PAGE_HINKLEY}
+    watched = {"task": TASKS[BROKEN], "detectors": [{"on": "error", "use": "adwin", "severity": "critical"}, river]}
     names = ("predictions", "labels", "metrics", "alerts", "dead_letters", "control")
     return {
         "kafka": {"bootstrap_servers": bootstrap, "application_id": topics.application_id},
@@ -53,5 +56,5 @@ def settings(bootstrap: str, topics: Topics) -> dict[str, Any]:
             "reference": {"warm_up": 200},
             "rules": [RULE],
         },
-        "models": {model: {"task": task} for model, task in TASKS.items()},
+        "models": {model: {"task": task} for model, task in TASKS.items()} | {BROKEN: watched},
     }

@@ -20,8 +20,10 @@ from schemas import Config, load_config
 from streams.records import TopicPartition
 from tests.integration import checkers, oracle
 from tests.integration.again import Message, outcomes_of, pass_again, said, was_said
-from tests.integration.application import PARTITIONS, ROLLING, RULE, SIZES, Topics
+from tests.integration.alarm_checks import alarms_are_rivers
+from tests.integration.application import PAGE_HINKLEY, PARTITIONS, ROLLING, RULE, SIZES, Topics
 from tests.integration.control_checks import control_copied_once, silences_mute
+from tests.integration.quiet_checks import streams_are_missed
 from tests.integration.row_checks import RowChecks, rolling_equals_one_pass, rows_are_as_sent
 from tests.integration.rows import read_message
 from tests.integration.state_checks import state_agrees
@@ -142,7 +144,7 @@ def judge(
     # The contract: what the gauge says equals a single pass over the outcomes topic in its order.
     config = _config(options, folder)
     outcomes = outcomes_of(cluster, config.outcomes_topic)
-    rows = _check_rows(outcomes, log, windows, alerts)
+    rows = _check_rows(outcomes, log, windows, alerts, topics)
     made = pass_again(outcomes, config)
     for topic, records in ((topics["metrics"], events), (topics["alerts"], alerts)):
         assert said(made, topic) - was_said(records) == Counter(), f"{topic}: one pass says more"
@@ -163,6 +165,7 @@ def _check_rows(
     log: Sequence[Logged],
     windows: Sequence[dict[str, Any]],
     alerts: Sequence[checkers.Published],
+    topics: Topics,
 ) -> Counter[str]:
     """What the simulation asks of the outcomes topic, of this one."""
     watch = RowChecks()
@@ -173,8 +176,11 @@ def _check_rows(
     done["rows_are_as_sent"] = rows_are_as_sent(watch.rows, log)
     done["rolling_equals_one_pass"] = rolling_equals_one_pass(watch.rows, ROLLING, windows)
     done["nothing_after_final"] = checkers.nothing_after_final(windows)
+    done["detectors_alarm_where_river_does"] = alarms_are_rivers(watch.rows, alerts, topics, PAGE_HINKLEY)
     assert all(done.values()), done
-    # Whether there are control records, and alerts while one is in force, is the traffic's affair.
+    # Whether there are control records, and alerts while one is in force, is the traffic's affair; a stream is missed
+    # only once it was heard for a week.
+    done["streams_are_missed"] = streams_are_missed(watch.rows, alerts).total()
     done["control_copied_once"] = control_copied_once(watch.copied, log, outcomes)
     done["silences_mute"] = silences_mute(watch.copied, alerts)
     return done

@@ -27,7 +27,8 @@
 | compaction and tombstones | `compaction` |
 | size and metadata limits | `streams/log/checks.py`, always |
 | offsets that expire | `downtime` with `offsets` |
-| an outage of one partition | `outage` |
+| an outage of one partition, also longer than sessions and transactions | `outage`; `additions._long_outage` |
+| streams that fall silent until they are missed, and come back | `additions._quiet`; `PATIENCE` |
 | a broker that refuses every third request | `flaky` |
 | errors of every class from every call | `error` |
 | clocks that differ, and go at other rates | `plan.Member` |

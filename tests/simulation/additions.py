@@ -38,7 +38,9 @@ def full_plan(seed: int) -> Plan:
     draw = random.Random(f"additions {seed}")
     records = [*_control(draw, plan), *_unfit(draw, plan), *_change(draw, plan, seed), *_heavy(draw, plan, seed),
                *_at_the_edge(draw, plan, seed)]  # fmt: skip
-    return replace(plan, more_sent=tuple(records), more_troubles=tuple(_troubles(draw, plan)))
+    troubles = list(_troubles(draw, plan))
+    later = random.Random(f"later additions {seed}")  # what came after the others: their numbers stay
+    return replace(plan, additions=(*records, *troubles, *_quiet(later, plan), *_long_outage(later, plan)))
 
 
 # -- records -------------------------------------------------------------------------------------------------------
@@ -98,6 +100,32 @@ def _change(draw: random.Random, plan: Plan, seed: int) -> Iterator[Sent]:
     if draw.random() < 0.25 and plan.pace.length > 10 * MINUTE:
         for record in _Steady(seed, 0, START).requests_of(plan, draw.choice((30, 60))):
             yield plan.pace.sent(record)
+
+
+def _quiet(draw: random.Random, plan: Plan) -> Iterator[Sent]:
+    """Everybody falls silent at the end, for so long that the streams are missed; half of the time they come back. The
+    event time of those that come back is that of the last before: nothing is let go meanwhile."""
+    if draw.random() < 0.7:
+        return
+    traffic = Drawn(plan.seed, 0, START, plan.grace)
+    latest = plan.pace.length - 2 * MINUTE
+    number = draw.choice((20, 40))
+    for i in range(number):
+        for record in _labelled(traffic, f"quiet-{i}", START + latest * i // number, labelled=i % 4 > 0):
+            yield plan.pace.sent(record)
+    stall = plan.pace.stall
+    back = max(plan.span, 0 if stall is None else stall.end) + draw.choice((15, 30, 45)) * SECOND
+    if draw.random() < 0.5:
+        for i in range(6):
+            for record in _labelled(traffic, f"back-{i}", START + latest, labelled=True):
+                yield Sent(back + 500 * i, record)
+
+
+def _labelled(traffic: Drawn, key: str, timestamp: int, *, labelled: bool) -> Iterator[Record]:
+    """A prediction, and a second later its label."""
+    yield traffic.prediction(Prediction(key, key, "churn", "8", None, timestamp, "1", 0.5, 1.0, None))
+    if labelled:
+        yield traffic.label(Label(key, None, timestamp + SECOND, "1", None), timestamp + SECOND)
 
 
 def _heavy(draw: random.Random, plan: Plan, seed: int) -> Iterator[Sent]:
@@ -176,3 +204,11 @@ def _troubles(draw: random.Random, plan: Plan) -> Iterator[Trouble]:
         yield Trouble(at, "hire", f"{stage}-1")
         yield Trouble(at + 2 * SECOND, "late markers", lasting=late, place=(topic, draw.randrange(plan.partitions)))
         yield Trouble(at + 2 * SECOND, "kill", f"{stage}-0", "commit", "after", lasting=draw.choice((2_000, 25_000)))
+
+
+def _long_outage(draw: random.Random, plan: Plan) -> Iterator[Trouble]:
+    """A partition without a leader for longer than sessions and transactions last."""
+    if draw.random() < 0.2:
+        topic = draw.choice(("predictions", "labels", "outcomes", "journal", "snapshots", "metrics", "alerts"))
+        place = topic, draw.randrange(plan.partitions)
+        yield Trouble(draw.randrange(plan.span), "outage", lasting=draw.choice((20, 40, 70)) * SECOND, place=place)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest import mock
 
-from schemas import Config
+from schemas import Config, ModelConfig
+from streams.alerts import AlertSettings, QuietSettings
 from streams.gauge import GaugeSettings, GaugeTask
 from streams.log import MemoryLog
 from streams.worker import GaugeStage, GaugeTopics, Telemetry, Worker, WorkerSettings, prepare
 from streams.worker.process import join_stage
 from streams.worker.stop_at import StopAt
 from tests.integration.application import RULE, Topics, settings
+from tests.integration.quiet_checks import Patience
 from tests.integration.traffic import HOUR
 from tests.simulation.plan import Member, Plan
 
@@ -22,6 +26,8 @@ SIZES = (HOUR,)
 ROLLING = 20
 _TOO_LITTLE = "1kB"
 """For all that a worker of the join holds: everything else lies on disk, from the first record on."""
+PATIENCE = {"predictions": Patience(4_000, 5, 3_000), "labels": Patience(4_000, 3, 4_000)}
+"""With streams that say nothing: weeks and hours as seconds."""
 PAGE_HINKLEY: dict[str, Any] = {"min_instances": 4, "threshold": 1.0}
 
 
@@ -30,6 +36,8 @@ def configuration(plan: Plan) -> Config:
     options: dict[str, Any] = settings("localhost:1", TOPICS)
     options["outcomes_partitions"] = plan.outcomes_partitions
     options["max_skew"] = f"{plan.max_skew}ms"
+    for model in options["models"].values():
+        model.pop("detectors", None)
     defaults = options["defaults"]
     defaults["join"] |= {"grace": f"{plan.grace}ms", "idle_after": f"{plan.idle_after}ms"}
     defaults["windows"] = {"tumbling": [f"{size}ms" for size in SIZES], "rolling": [ROLLING], "emit_every": "2s"}
@@ -42,6 +50,21 @@ def configuration(plan: Plan) -> Config:
     if plan.spills:
         options["state"] = {"memory": _TOO_LITTLE, "directory": tempfile.gettempdir()}
     return Config.model_validate(options)
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Streams are missed as soon as `PATIENCE` says: that cannot be configured."""
+    predictions, labels = PATIENCE["predictions"], PATIENCE["labels"]
+    assert predictions.history == labels.history
+    quiet = QuietSettings(predictions.history, predictions.fewest, labels.fewest, predictions.floor, labels.floor)
+    shipped = AlertSettings.from_config
+
+    def quick(config: ModelConfig, config_hash: str = "") -> AlertSettings:
+        return replace(shipped(config, config_hash), quiet=quiet)
+
+    with mock.patch.object(AlertSettings, "from_config", quick):
+        yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ WANTED = (
     "a group's offsets expire",
     "an outage: nothing fetched from a partition",
     "an outage: a call waits for the leader",
+    "an outage longer than sessions and transactions",
     "a worker whose clock is off",
     "a worker whose clock goes at another rate",
     "a third request refused",
@@ -70,6 +71,8 @@ WANTED = (
     "a re-baseline",
     "a change that a detector finds",
     "a threshold that fires",
+    "a stream that falls silent",
+    "a stream that is heard again",
 )
 """What a thousand histories must not lack. Workers that keep the protocol never commit with an old generation: that
 the log refuses it is shown in tests/log."""
@@ -144,7 +147,10 @@ def _of_alerts(world: World, seen: Counter[str]) -> None:
         event = record.event()
         seen["an alert that is muted"] += event.get("muted_by") is not None
         seen["an alert that is acknowledged"] += event.get("acknowledged_by") is not None
+        missed = event["kind"] == "silence_of_stream"
+        seen["a stream that is heard again"] += missed and event["status"] == "resolved"
         if event["status"] == "firing":
+            seen["a stream that falls silent"] += missed
             seen["a change that a detector finds"] += event["kind"] == "drift"
             seen["a threshold that fires"] += event["kind"] == "threshold"
 

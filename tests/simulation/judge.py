@@ -11,11 +11,12 @@ from streams.log import Fenced
 from streams.worker import KafkaRefuses
 from tests.integration import checkers, oracle
 from tests.integration.again import pass_again, said, was_said
+from tests.integration.alarm_checks import alarms_are_rivers
 from tests.integration.control_checks import control_copied_once, silences_mute
+from tests.integration.quiet_checks import streams_are_missed
 from tests.integration.row_checks import rolling_equals_one_pass, rows_are_as_sent
 from tests.integration.rows import Violation
-from tests.simulation.application import ROLLING, SIZES, TOPICS
-from tests.simulation.judge_alerts import alarms_are_rivers
+from tests.simulation.application import PAGE_HINKLEY, PATIENCE, ROLLING, SIZES, TOPICS
 from tests.simulation.topics import places, published
 from tests.simulation.watch import Watch
 from tests.simulation.world import World
@@ -46,7 +47,8 @@ def judge(world: World, watch: Watch) -> Counter[str]:
             watch.copied, world.sent, places(world.log, world.config.outcomes_topic)
         ),
         "silences_mute": lambda: silences_mute(watch.copied, alerts),
-        "detectors_alarm_where_river_does": lambda: alarms_are_rivers(watch, alerts),
+        "detectors_alarm_where_river_does": lambda: alarms_are_rivers(watch.rows, alerts, TOPICS, PAGE_HINKLEY),
+        "streams_are_missed": lambda: streams_are_missed(watch.rows, alerts, PATIENCE).total(),
     }
     for name, check in checks.items():
         with _named(name):

@@ -1,19 +1,24 @@
 """Deliberate bugs: patches in `bugs/` that change what functions of the shipped code do, while a test looks.
 
 A patch is a unified diff of the tree. It is applied to the source as it is, and the code of the functions that come out
-other is put in the place of theirs, in this process, until the context ends. So a bug must lie in the body of a Python
-function, and the tree itself is never touched.
+other is put in the place of theirs, in this process, until the context ends; the tree itself is never touched. So a
+bug must lie in the body of a function. Of a kernel another one is compiled, which is called in its place wherever
+Python does so: kernels that call it go on calling the shipped one.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
+from unittest import mock
+
+import numba
 
 ROOT = Path(__file__).parents[2]
 BUGS = Path(__file__).parent / "bugs"
@@ -74,30 +79,42 @@ def patched(diff: str) -> dict[str, str]:
 @contextmanager
 def planted(bug: Bug) -> Iterator[list[str]]:
     """The bug is in the running code until the context ends. Gives the names of the functions that differ."""
-    changed: list[tuple[FunctionType, CodeType, str]] = []
-    try:
+    with ExitStack() as stack:
+        changed: list[str] = []
         for path, source in patched(bug.diff).items():
             module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
-            changed += _plant(module, source)
-        yield [name for _, _, name in changed]
-    finally:
-        for function, code, _ in changed:
-            function.__code__ = code
+            for function, code in _changed(module, source):
+                kernel = vars(module).get(function.__name__)
+                if kernel is function or not hasattr(kernel, "py_func"):
+                    stack.callback(setattr, function, "__code__", function.__code__)
+                    function.__code__ = code
+                else:
+                    _plant_kernel(kernel, code, stack)
+                changed.append(f"{module.__name__}.{function.__qualname__}")
+        yield changed
 
 
-def _plant(module: ModuleType, source: str) -> list[tuple[FunctionType, CodeType, str]]:
-    """Put the code of changed functions in place; what it was before."""
+def _plant_kernel(kernel: Any, code: CodeType, stack: ExitStack) -> None:
+    """Compile another, which no cache may know: it would be taken for the shipped one."""
+    function = FunctionType(code, kernel.py_func.__globals__, kernel.py_func.__name__)
+    other = numba.jit(**kernel.targetoptions)(function)
+    for module in [each for name, each in sys.modules.items() if name.startswith("streams.")]:
+        for name, value in list(vars(module).items()):
+            if value is kernel:
+                stack.enter_context(mock.patch.object(module, name, other))
+
+
+def _changed(module: ModuleType, source: str) -> list[tuple[FunctionType, CodeType]]:
+    """The functions that differ, and their other code."""
     before, after = _functions(module, (ROOT / _path(module)).read_text()), _functions(module, source)
     if before.keys() != after.keys():
         raise DoesNotApply(f"{module.__name__}: a bug may not add or remove functions")
     mine = _defined(vars(module), module.__name__)
-    changed = []
-    for name, function in after.items():
-        if _text(function.__code__) != _text(before[name].__code__):
-            target = mine[name]
-            changed.append((target, target.__code__, f"{module.__name__}.{name}"))
-            target.__code__ = function.__code__
-    return changed
+    return [
+        (mine[name], function.__code__)
+        for name, function in after.items()
+        if _text(function.__code__) != _text(before[name].__code__)
+    ]
 
 
 def _path(module: ModuleType) -> str:
@@ -116,11 +133,12 @@ def _functions(module: ModuleType, source: str) -> dict[str, FunctionType]:
 
 
 def _defined(names: dict[str, Any], module: str) -> dict[str, FunctionType]:
-    """Functions and methods by qualified name."""
+    """Functions, methods and what kernels are made of, by qualified name."""
     found: dict[str, FunctionType] = {}
     for value in names.values():
         for each in (value, *vars(value).values()) if isinstance(value, type) else (value,):
             inner = each.fget if isinstance(each, property) else getattr(each, "__func__", each)
+            inner = getattr(inner, "py_func", inner)
             if isinstance(inner, FunctionType) and inner.__module__ == module:
                 found[inner.__qualname__] = inner
     return found

@@ -118,8 +118,7 @@ class Plan:
     sent: tuple[Sent, ...]
     troubles: tuple[Trouble, ...]
     pace: Pace
-    more_sent: tuple[Sent, ...] = ()
-    more_troubles: tuple[Trouble, ...] = ()
+    additions: tuple[Sent | Trouble, ...] = ()
 
     @property
     def spills(self) -> bool:
@@ -135,7 +134,7 @@ class Plan:
     @property
     def parts(self) -> list[Sent | Trouble]:
         """What can be taken out, by number: records, troubles, then the records and troubles that were added."""
-        return [*self.sent, *self.troubles, *self.more_sent, *self.more_troubles]
+        return [*self.sent, *self.troubles, *self.additions]
 
     @property
     def size(self) -> int:
@@ -145,23 +144,25 @@ class Plan:
     @property
     def all_sent(self) -> list[Sent]:
         """All records, in the order in which they reach the log; of what comes at once, in that of their timestamps."""
-        return sorted([*self.sent, *self.more_sent], key=lambda each: (each.at, each.record.timestamp))
+        more = [each for each in self.additions if isinstance(each, Sent)]
+        return sorted([*self.sent, *more], key=lambda each: (each.at, each.record.timestamp))
 
     @property
     def all_troubles(self) -> list[Trouble]:
         """All troubles, in their order."""
-        return sorted([*self.troubles, *self.more_troubles], key=lambda each: each.at)
+        more = [each for each in self.additions if isinstance(each, Trouble)]
+        return sorted([*self.troubles, *more], key=lambda each: each.at)
 
     def keeping(self, parts: Collection[int]) -> Plan:
         """The plan with these parts alone."""
         kept = set(parts)
-        groups: tuple[tuple[Any, ...], ...] = self.sent, self.troubles, self.more_sent, self.more_troubles
+        groups: tuple[tuple[Any, ...], ...] = self.sent, self.troubles, self.additions
         starts = accumulate(map(len, groups), initial=0)
         left: list[tuple[Any, ...]] = [
             tuple(each for i, each in enumerate(group, start) if i in kept)
             for group, start in zip(groups, starts, strict=False)
         ]
-        return replace(self, sent=left[0], troubles=left[1], more_sent=left[2], more_troubles=left[3])
+        return replace(self, sent=left[0], troubles=left[1], additions=left[2])
 
 
 def draw_plan(seed: int) -> Plan:

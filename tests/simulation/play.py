@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from tests.integration.rows import Violation
 from tests.simulation.additions import full_plan
+from tests.simulation.application import impatient
 from tests.simulation.coverage import happened
 from tests.simulation.judge import judge
 from tests.simulation.plan import Plan
@@ -34,8 +35,9 @@ def play(plan: Plan) -> Played:
     watch = Watch()
     world = World(plan, watch)
     try:
-        world.run()
-        checks = judge(world, watch)
+        with impatient():
+            world.run()
+            checks = judge(world, watch)
     except Violation as problem:
         return Played(plan.seed, watch.checks, len(world.steps), problem.checker, str(problem))
     return Played(plan.seed, checks, len(world.steps), seen=happened(world, watch))

@@ -50,6 +50,7 @@ def _late_produce(world: World, trouble: Trouble) -> None:
 
 
 def _outage(world: World, trouble: Trouble) -> None:
+    world.seen["an outage longer than sessions and transactions"] += trouble.lasting >= 20 * SECOND
     _befall(world, trouble, world.log.faults.down)
 
 

@@ -1,8 +1,8 @@
 """Does a figure rise? Theil and Sen's slope, in per cent of the figure's own level an hour, with its interval.
 
 Samples close in time resemble each other, which would make an interval look narrower than it is: the slope is taken
-over the medians of whole minutes, of what is a least already over their least (P. K. Sen, 1968: "Estimates of the
-regression coefficient based on Kendall's tau").
+over the medians of whole minutes, of what is a least already over their least, of times over their means, in which
+nothing is left out (P. K. Sen, 1968: "Estimates of the regression coefficient based on Kendall's tau").
 
 Times rise when the machine slows down. What goes with its speeds is taken out of the figure and out of the time
 axis alike, by least squares, and the slope is that of what remains (Frisch and Waugh, 1933; Lovell, 1963): the slope
@@ -21,7 +21,7 @@ from scipy import stats
 
 LIMIT = 1.0  # per cent an hour
 LEVEL = 0.95
-ENOUGH = 12  # minutes: fewer say nothing of what goes with three speeds
+ENOUGH = 12  # minutes: fewer say nothing of what goes with the speeds
 Verdict = Literal["under", "over", "cannot be told"]
 
 
@@ -64,7 +64,7 @@ def slope(
 
     `speeds` are the machine's, one value each for every sample; with less than `ENOUGH` minutes they are left alone.
     """
-    of_minute = np.min if name.endswith("_least") else np.median
+    of_minute = np.min if name.endswith("_least") else np.mean if speeds else np.median
     when, sampled = np.asarray(seconds, dtype=np.float64), np.asarray(values, dtype=np.float64)
     at, found = by_minute(when, sampled, of_minute)
     assert found.size >= 2, f"{name}: a slope needs two minutes of samples"
@@ -75,7 +75,7 @@ def slope(
     percent = measured
     if speeds and found.size >= ENOUGH:
         there = ~np.isnan(sampled)
-        logs = [np.log(by_minute(when[there], np.asarray(each)[there], np.median)[1]) for each in speeds]
+        logs = [np.log(by_minute(when[there], np.asarray(each)[there], np.mean)[1]) for each in speeds]
         known = np.column_stack([np.ones_like(hours), *logs])
         whole = 100 * np.log(found) if found.min() > 0 else scale * found  # speeds multiply
         percent, _, low, high = stats.theilslopes(unexplained(whole, known), unexplained(hours, known), alpha=LEVEL)
