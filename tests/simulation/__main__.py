@@ -43,7 +43,7 @@
 | one worker, four, two | `scale` |
 | a zombie in its commit, a successor at hand; death while a commit's fate is asked | `additions._troubles` |
 
-What of it has occurred, and how often, is counted (coverage.py) and printed at the end; that something never does is a
+What of it has occurred, and how often, is counted (occurred.py) and printed at the end; that something never does is a
 failure, from two hundred histories on.
 """
 
@@ -59,7 +59,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 from tests.simulation.additions import full_plan
-from tests.simulation.coverage import WANTED, table
+from tests.simulation.occurred import WANTED, table
 from tests.simulation.play import Played, parts_of, play, play_seed, ranges, shrink
 
 _SHRINKING = 150

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from streams.log import Fenced
+from streams.records import TopicPartition
 from streams.worker import KafkaRefuses
 from tests.integration import checkers, oracle
-from tests.integration.again import pass_again, said, was_said
+from tests.integration.again import Message, pass_again, said, was_said
 from tests.integration.alarm_checks import alarms_are_rivers
 from tests.integration.control_checks import control_copied_once, silences_mute
 from tests.integration.quiet_checks import streams_are_missed
 from tests.integration.row_checks import rolling_equals_one_pass, rows_are_as_sent
-from tests.integration.rows import Violation
+from tests.integration.rows import Row, Violation, read_message
 from tests.simulation.application import PAGE_HINKLEY, PATIENCE, ROLLING, SIZES, TOPICS
 from tests.simulation.topics import places, published
 from tests.simulation.watch import Watch
@@ -48,7 +49,7 @@ def judge(world: World, watch: Watch) -> Counter[str]:
         ),
         "silences_mute": lambda: silences_mute(watch.copied, alerts),
         "detectors_alarm_where_river_does": lambda: alarms_are_rivers(watch.rows, alerts, TOPICS, PAGE_HINKLEY),
-        "streams_are_missed": lambda: streams_are_missed(watch.rows, alerts, PATIENCE).total(),
+        "streams_are_missed": lambda: streams_are_missed(_rows(_read(world, watch)), alerts, PATIENCE).total(),
     }
     for name, check in checks.items():
         with _named(name):
@@ -99,15 +100,28 @@ def _expected(world: World, valued: int) -> oracle.Expected:
 
 def _one_pass(world: World, watch: Watch, events: list[checkers.Published], alerts: list[checkers.Published]) -> int:
     """What the gauges published, killed and restored as they were, is what one gauge says that nothing stops."""
-    offsets = world.log.group(world.config.gauge_group).offsets
-    read = {
-        place: [each for each in messages if each[0] < offsets[place].offset]
-        for place, messages in watch.messages.items()
-        if place in offsets
-    }
-    made = pass_again(read, world.config)
+    made = pass_again(_read(world, watch), world.config)
     for topic, records in ((TOPICS["metrics"], events), (TOPICS["alerts"], alerts)):
         more, less = said(made, topic) - was_said(records), was_said(records) - said(made, topic)
         assert not more, f"{topic}: one pass says {more.total()} more, such as {next(iter(more))}"
         assert not less, f"{topic}: one pass says {less.total()} less, such as {next(iter(less))}"
     return len(made)
+
+
+def _read(world: World, watch: Watch) -> dict[TopicPartition, list[Message]]:
+    """What the gauges have read, and committed, of the outcomes: the join ticks on until the end."""
+    offsets = world.log.group(world.config.gauge_group).offsets
+    return {
+        place: [each for each in messages if each[0] < offsets[place].offset]
+        for place, messages in watch.messages.items()
+        if place in offsets
+    }
+
+
+def _rows(read: Mapping[TopicPartition, Sequence[Message]]) -> dict[TopicPartition, list[tuple[int, Row]]]:
+    """The rows of these messages with their join tasks."""
+    found: dict[TopicPartition, list[tuple[int, Row]]] = {}
+    for place, messages in read.items():
+        told = [read_message(value) for _, _, value in messages]
+        found[place] = [(message.task, row) for message in told for row in message.rows]
+    return found

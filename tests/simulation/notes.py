@@ -1,4 +1,4 @@
-"""Notes what happens in a world, for the table of what has occurred (coverage.py). It changes and draws nothing."""
+"""Notes what happens in a world, for the table of what has occurred (occurred.py). It changes and draws nothing."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from itertools import pairwise
 from tests.integration.rows import Violation
 from tests.simulation.additions import full_plan
 from tests.simulation.application import impatient
-from tests.simulation.coverage import happened
 from tests.simulation.judge import judge
+from tests.simulation.occurred import happened
 from tests.simulation.plan import Plan
 from tests.simulation.watch import Watch
 from tests.simulation.world import World
@@ -19,7 +19,7 @@ from tests.simulation.world import World
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of a history: what was checked how often, how many commits, what happened (coverage.py); and the
+    """What came of a history: what was checked how often, how many commits, what happened (occurred.py); and the
     checker that objects, with why."""
 
     seed: int

@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulation.__main__ import Total, played_by
 from tests.simulation.additions import full_plan
-from tests.simulation.coverage import WANTED
+from tests.simulation.occurred import WANTED
 from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.play import Played, parts_of, play, ranges, shrink
 

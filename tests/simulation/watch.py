@@ -23,7 +23,7 @@ _DUPLICATE_LABELS = 1
 
 
 class Watch(RowChecks):
-    """Reads on from where it was, after each commit. `seen` counts what coverage.py wants to have occurred."""
+    """Reads on from where it was, after each commit. `seen` counts what occurred.py wants to have occurred."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Watch(RowChecks):
             self._agree(world)
 
     def _note(self, place: TopicPartition, message: Message) -> None:
-        """What occurs, for coverage.py: which late word on which prediction."""
+        """What occurs, for occurred.py: which late word on which prediction."""
         self.seen["several messages of one commit in one partition"] += message.commit == self.commits.get(
             (message.task, place), 0
         )
