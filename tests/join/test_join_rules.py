@@ -288,6 +288,19 @@ def test_a_prediction_is_held_until_the_watermark_passes_its_horizon_and_grace()
     assert (row.kind, row.timestamp, row.prediction_offset, row.weight) == ("unlabelled", 0, 0, 1.0)
 
 
+def test_with_a_horizon_of_a_week_each_is_held_to_its_own_millisecond() -> None:
+    # What is due within minutes of each other lies in one bucket of the wheel.
+    week, day = 7 * 86_400_000, 86_400_000
+    world = World.of(default=ModelJoin(week, day))
+    times = (0, 1, 1_000, 60_000)
+    world.read([prediction(f"k{at}", at) for at in times])
+    gone = []
+    for at in times:
+        assert pass_time(world, week + day + at) == []
+        gone += [row.timestamp for row in pass_time(world, week + day + at + 1)]
+        assert gone == [each for each in times if each <= at]
+
+
 def test_a_prediction_whose_label_was_withdrawn_ends_without_a_label() -> None:
     world = World.of()
     world.read([prediction(at=0)], [label(1), label(None)])
